@@ -1,0 +1,46 @@
+import Testing
+
+@testable import DoraLoader
+
+@Suite struct JSONReaderTests {
+    private func parse(_ text: String) throws -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }
+
+    @Test func objectsKeepTheOrderOfTheirMembers() throws {
+        let object = try #require(try parse(#"{"b": 1, "a": [true, null], "c": {"x": -2.5e3}}"#).object)
+        #expect(object.members.map(\.key) == ["b", "a", "c"])
+        #expect(object["a"]?.array == [.bool(true), .null])
+        #expect(object["c"]?.object?["x"]?.double == -2500)
+    }
+
+    @Test func escapesBecomeTheirCharacters() throws {
+        #expect(try parse(#""\u0041\n\ud83d\ude00\/\\""#).string == "A\n😀/\\")
+    }
+
+    @Test func keysThatAreOnlyCanonicallyEqualAreDifferentKeys() throws {
+        #expect(try parse("{\"\u{E9}\": 1, \"e\u{301}\": 2}").object?.members.count == 2)
+    }
+
+    @Test func integersMayBeWrittenAsFloats() throws {
+        #expect(try parse("8.0").int == 8)
+        #expect(try parse("8.5").int == nil)
+        #expect(try parse("9007199254740993").int == 9_007_199_254_740_993)
+    }
+
+    @Test(arguments: [
+        "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "nul", "01", "1.", "+1", "\"\\q\"", "\"\\ud800\"", "\"a",
+        "\"\n\"", "1 2", "{\"a\":1,\"a\":2}", "[}", "{1:2}", "\"\\u12g4\"", "'a'", "NaN",
+    ])
+    func malformedTextIsRefused(text: String) {
+        #expect(throws: JSONReader.SyntaxError.self) { try parse(text) }
+    }
+
+    @Test func invalidUTF8IsRefused() {
+        #expect(throws: JSONReader.SyntaxError.self) { try JSONValue(parsing: [0x22, 0xFF, 0x22]) }
+    }
+
+    @Test func deepNestingIsRefusedInsteadOfExhaustingTheStack() {
+        #expect(throws: JSONReader.SyntaxError.self) {
+            try parse(String(repeating: "[", count: 100_000))
+        }
+    }
+}
