@@ -1,2 +1,114 @@
+// The arithmetic of inference: pure functions over pointers and sizes. Nothing here allocates (but the pool's
+// threads), prints or keeps state. One table of functions per instruction set; every table gives the same bits.
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+// Weights lie in tiles of DK_ROWS output rows; within a tile the inputs run outermost, so that one vector
+// register holds one input (or four 8-bit inputs) of all rows and every lane accumulates one output.
+enum {
+    DK_ROWS = 16,
+    // Inputs that share one activation scale; rows of quantized matrices are padded to a multiple of it.
+    DK_BLOCK = 64,
+    // Inputs that share one weight scale in DK_Q8.
+    DK_Q8_BLOCK = 32,
+    // Tokens whose quantized activations are interleaved.
+    DK_GROUP = 12,
+    // Keys in one block of the KV cache.
+    DK_KEYS = 64,
+};
+
+typedef enum {
+    DK_F32,     // [tile][input][16] float
+    DK_F16,     // [tile][input][16] IEEE half
+    DK_BF16,    // [tile][input][16] bfloat16
+    DK_Q8,      // [tile][input/4][16][4] code+128; scales: half [tile][input/32][16]
+    DK_Q8_ROW,  // codes as DK_Q8; scales: float [tile][16]
+    DK_Q4,      // [tile][input/8][16][4] two codebook indices a byte (low: inputs 0-3, high: 4-7 of the eight);
+                // scales: float [tile][input/64][16]; codebook: 16 bytes of level+128
+} dk_format;
+
+typedef struct {
+    dk_format format;
+    int64_t rows;           // outputs; the last tile is padded with zero rows
+    int64_t padded_columns; // inputs as stored: a multiple of DK_BLOCK for the integer formats
+    const void *codes;
+    const void *scales;
+    uint8_t codebook[16];
+} dk_matrix;
+
+// Activations of `tokens` rows, as floats and (when a matrix is quantized) as blocks of int8.
+typedef struct {
+    int64_t tokens;
+    int64_t columns;
+    int64_t padded_columns;
+    const float *floats; // [token][columns]
+    const int8_t *codes; // [group][input/4][tokens of the group][4]
+    const float *scales; // [group][input/64][tokens of the group]
+    const int32_t *offsets; // [group][input/32][tokens of the group]: -128 * sum of the codes
+} dk_activations;
+
+// One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer.
+typedef struct {
+    void *const *blocks;
+    bool half;             // IEEE half, else float
+    int64_t key_offset;    // elements from a block's start to this layer's keys: [kv head][key/16][head size][16]
+    int64_t value_offset;  // elements to this layer's values: [kv head][key][value_stride]
+    int64_t value_stride;  // head size rounded up to 16
+    int64_t kv_heads;
+    int64_t head_size;
+} dk_cache;
+
+typedef struct {
+    const char *name;
+    // Quantizes `tokens` <= DK_GROUP rows [token][columns] into one interleaved group.
+    void (*quantize)(const float *x, int64_t tokens, int64_t columns, int64_t padded_columns, int8_t *codes,
+                     float *scales, int32_t *offsets);
+    // out[token][out_stride] = activations x matrix^T for the rows of tiles [tile_begin, tile_end).
+    void (*multiply)(const dk_matrix *matrix, const dk_activations *x, int64_t tile_begin, int64_t tile_end,
+                     float *out, int64_t out_stride);
+    void (*rms_norm)(const float *x, const float *weight, int64_t count, float epsilon, float *out);
+    // gate = silu(gate) * up
+    void (*swiglu)(float *gate, const float *up, int64_t count);
+    void (*add)(float *x, const float *y, int64_t count);
+    // Rotates `heads` heads of one token: pairs (i, i + head_size/2), cos and sin of head_size/2 angles.
+    void (*rotate)(float *x, const float *cosines, const float *sines, int64_t heads, int64_t head_size);
+    // Writes one token's keys and values [kv head][head size] at `position`.
+    void (*store)(const dk_cache *cache, int64_t position, const float *keys, const float *values);
+    // Causal attention of `tokens` consecutive tokens from `position` on, for the `group` query heads of one
+    // KV head. queries, out: [token][stride], already offset to the first of these heads.
+    void (*attend)(const dk_cache *cache, int64_t kv_head, int64_t group, int64_t position, int64_t tokens,
+                   float scale, const float *queries, float *out, int64_t stride);
+
+    // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to their nearest codes.
+    // DK_Q4 wants an ascending codebook; DK_Q8_ROW takes codes only.
+    void (*pack)(const dk_matrix *matrix, int64_t tile, const float *rows, int64_t columns);
+    // Stores codes as a checkpoint holds them: [16][columns] int8 with scales [16] (DK_Q8_ROW), or codebook
+    // indices with scales [16][padded_columns/64] (DK_Q4).
+    void (*pack_codes)(const dk_matrix *matrix, int64_t tile, const uint8_t *rows, const float *scales,
+                       int64_t columns);
+    // The inverse, up to the rounding of the format: rows [16][columns].
+    void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
+    double (*sum_squares)(const float *x, int64_t count);
+    // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
+    void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
+    void (*halve)(const float *x, int64_t count, uint16_t *out);
+} dk_kernels;
+
+// The tables that this CPU can run, best first; the last is the portable one.
+int dk_kernels_count(void);
+const dk_kernels *dk_kernels_at(int index);
+
+// Cores that this process may use: its affinity mask, within the quota of its control group (v2).
+int dk_usable_cores(void);
+
+// Persistent threads that share the tasks of one call at a time; the caller is one of them.
+typedef struct dk_pool dk_pool;
+typedef void (*dk_task)(void *context, int64_t task);
+
+// NULL when a thread cannot be started.
+dk_pool *dk_pool_create(int threads);
+void dk_pool_destroy(dk_pool *pool);
+// Calls task(context, i) once for every i < count and returns when all are done. Not reentrant.
+void dk_pool_run(dk_pool *pool, int64_t count, dk_task task, void *context);

@@ -1,0 +1,31 @@
+// AVX-512 with VNNI: one register is one line of codes, or sixteen floats.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include "CKernels.h"
+#include "lanes.h"
+
+#pragma clang attribute push( \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"))), \
+    apply_to = function)
+#include "half.h"
+
+#define DK_UNSIGNED_DOT 1
+#define DK_TOKENS 12
+
+DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
+    return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)line, _mm512_set1_epi32(x));
+}
+
+DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
+    __m512i book = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)codebook));
+    return (u8x64)_mm512_shuffle_epi8(book, (__m512i)indices);
+}
+
+DK_INLINE f32x16 dk_half(u16x16 bits) { return (f32x16)_mm512_cvtph_ps((__m256i)bits); }
+DK_INLINE uint16_t dk_half_bits(float x) { return dk_half_bits_portable(x); }
+
+#include "kernels.inc"
+
+DK_TABLE(dk_kernels_avx512, "avx512-vnni");
+#pragma clang attribute pop
+#endif

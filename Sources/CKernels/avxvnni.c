@@ -1,0 +1,28 @@
+// AVX2 with the 256-bit dot product, in its two encodings: AVX-VNNI, and AVX-512VL's, which lets machines
+// that have only the latter test this path.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include "CKernels.h"
+#include "lanes.h"
+
+#define DK_UNSIGNED_DOT 1
+#define DK_TOKENS 2
+
+#ifndef DK_EVEX
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
+#include "half.h"
+#include "ymm.h"
+DK_YMM_DOT(_mm256_dpbusd_avx_epi32)
+#include "kernels.inc"
+DK_TABLE(dk_kernels_avxvnni, "avxvnni");
+#pragma clang attribute pop
+#else
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512vl,avx512vnni"))), apply_to = function)
+#include "half.h"
+#include "ymm.h"
+DK_YMM_DOT(_mm256_dpbusd_epi32)
+#include "kernels.inc"
+DK_TABLE(dk_kernels_avxvnni_evex, "avx512vl-vnni");
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,2 @@
+#define DK_EVEX 1
+#include "avxvnni.c"

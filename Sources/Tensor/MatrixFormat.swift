@@ -1,0 +1,100 @@
+import CKernels
+
+/// How a matrix is stored in memory. A format is data: its sizes are here, its arithmetic in the kernels.
+package enum MatrixFormat: Sendable, Equatable {
+    case f32
+    case f16
+    case bf16
+    /// Int8 codes with an F16 scale per 32 inputs.
+    case q8
+    /// Int8 codes with one F32 scale a row: bitsandbytes LLM.int8, codes unchanged.
+    case q8Row
+    /// 4-bit indices into a codebook of int8 levels, with an F32 scale per 64 inputs.
+    case q4(Codebook)
+
+    package var name: String {
+        switch self {
+        case .f32: "f32"
+        case .f16: "f16"
+        case .bf16: "bf16"
+        case .q8: "q8"
+        case .q8Row: "int8"
+        case .q4: "q4"
+        }
+    }
+
+    /// Whether the kernels take int8 activations.
+    package var isQuantized: Bool {
+        switch self {
+        case .f32, .f16, .bf16: false
+        case .q8, .q8Row, .q4: true
+        }
+    }
+
+    var kernelFormat: dk_format {
+        switch self {
+        case .f32: DK_F32
+        case .f16: DK_F16
+        case .bf16: DK_BF16
+        case .q8: DK_Q8
+        case .q8Row: DK_Q8_ROW
+        case .q4: DK_Q4
+        }
+    }
+
+    /// Inputs as stored: integer formats are padded with zeros to whole activation blocks.
+    func paddedColumns(_ columns: Int) -> Int {
+        isQuantized ? columns.roundedUp(to: DK_BLOCK) : columns
+    }
+
+    /// Bytes of codes in one tile of 16 rows.
+    func codeBytes(paddedColumns: Int) -> Int {
+        let weights = DK_ROWS * paddedColumns
+        return switch self {
+        case .f32: weights * 4
+        case .f16, .bf16: weights * 2
+        case .q8, .q8Row: weights
+        case .q4: weights / 2
+        }
+    }
+
+    /// Bytes of scales in one tile of 16 rows.
+    func scaleBytes(paddedColumns: Int) -> Int {
+        let rows = DK_ROWS
+        return switch self {
+        case .f32, .f16, .bf16: 0
+        case .q8: rows * paddedColumns / DK_Q8_BLOCK * 2
+        case .q8Row: rows * 4
+        case .q4: rows * paddedColumns / DK_BLOCK * 4
+        }
+    }
+}
+
+/// Sixteen levels of a 4-bit format as int8, in units that keep their rounding error least.
+package struct Codebook: Sendable, Equatable {
+    /// Level of each index, in -127...127.
+    package let levels: [Int8]
+    /// What level 1 stands for when the block's largest magnitude is 1.
+    package let unit: Float
+
+    /// The closest integers to `values` (16 of them, magnitudes at most 1) over all units that keep 1 within int8.
+    package init(values: [Float]) {
+        func error(_ reach: Int) -> Float {
+            values.reduce(0) { sum, value in
+                let scaled = value * Float(reach)
+                let difference = (scaled - scaled.rounded(.toNearestOrEven)) / Float(reach)
+                return sum + difference * difference
+            }
+        }
+        let reach = (64...127).min { error($0) < error($1) } ?? 127
+        levels = values.map { Int8(clamping: Int(($0 * Float(reach)).rounded(.toNearestOrEven))) }
+        unit = 1 / Float(reach)
+    }
+
+    var bytes: [UInt8] { levels.map { UInt8(bitPattern: $0) ^ 0x80 } }
+}
+
+extension Int {
+    /// The least multiple of `step` that is not below.
+    package func roundedUp(to step: Int) -> Int { (self + step - 1) / step * step }
+}

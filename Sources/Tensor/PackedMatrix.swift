@@ -1,0 +1,90 @@
+import CKernels
+
+/// A weight matrix `[rows, columns]` in the layout that the kernels stream; immutable once built, so an adapted model
+/// can share it with the base. Two matrices are the same only if they are the same object.
+///
+/// `@unchecked Sendable`: memory is written only through `Builder`, which is consumed before the matrix is handed
+/// out.
+package final class PackedMatrix: @unchecked Sendable {
+    package let rows: Int
+    package let columns: Int
+    package let format: MatrixFormat
+    private let codes: AlignedMemory
+    private let scales: AlignedMemory
+    let view: dk_matrix
+
+    /// Output rows of one tile, the unit of packing, merging and multiplying.
+    package static let tileRows = DK_ROWS
+
+    package var tileCount: Int { rows.roundedUp(to: Self.tileRows) / Self.tileRows }
+    package var byteCount: Int { codes.byteCount + scales.byteCount }
+
+    private init(rows: Int, columns: Int, format: MatrixFormat) throws(ComputeError) {
+        self.rows = rows
+        self.columns = columns
+        self.format = format
+        let tiles = rows.roundedUp(to: Self.tileRows) / Self.tileRows
+        let padded = format.paddedColumns(columns)
+        codes = try AlignedMemory(byteCount: tiles * format.codeBytes(paddedColumns: padded))
+        scales = try AlignedMemory(byteCount: tiles * format.scaleBytes(paddedColumns: padded))
+        var view = dk_matrix()
+        view.format = format.kernelFormat
+        view.rows = Int64(rows)
+        view.padded_columns = Int64(padded)
+        view.codes = UnsafeRawPointer(codes.pointer)
+        view.scales = UnsafeRawPointer(scales.pointer)
+        if case .q4(let codebook) = format {
+            withUnsafeMutableBytes(of: &view.codebook) { $0.copyBytes(from: codebook.bytes.prefix(16)) }
+        }
+        self.view = view
+    }
+
+    /// Fills a new matrix tile by tile, on all threads. `fill` is called once for each tile and must store it.
+    package static func build(
+        rows: Int, columns: Int, format: MatrixFormat, on compute: Compute,
+        fill: (_ tile: Int, _ builder: Builder) -> Void
+    ) throws(ComputeError) -> PackedMatrix {
+        let matrix = try PackedMatrix(rows: rows, columns: columns, format: format)
+        let builder = Builder(matrix: matrix, kernels: compute.kernels)
+        compute.parallel(matrix.tileCount) { tile in fill(tile, builder) }
+        return matrix
+    }
+
+    /// The rows of a tile that exist; the rest of a last tile is padding.
+    package func rowRange(ofTile tile: Int) -> Range<Int> {
+        tile * Self.tileRows..<min((tile + 1) * Self.tileRows, rows)
+    }
+
+    /// Decodes a tile into `out`, `[16, columns]`.
+    package func unpack(tile: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
+        withUnsafePointer(to: view) { compute.kernels.pointee.unpack($0, Int64(tile), out, Int64(columns)) }
+    }
+
+    /// Writes tiles of a matrix under construction.
+    package struct Builder {
+        fileprivate let matrix: PackedMatrix
+        fileprivate let kernels: UnsafePointer<dk_kernels>
+
+        /// Stores 16 rows of floats `[16, columns]` (padding rows zero), rounded to the format.
+        package func store(tile: Int, rows: UnsafePointer<Float>) {
+            withUnsafePointer(to: matrix.view) {
+                kernels.pointee.pack($0, Int64(tile), rows, Int64(matrix.columns))
+            }
+        }
+
+        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with `scales` `[16]`, or codebook indices with
+        /// `scales` `[16, paddedColumns / 64]`.
+        package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafePointer<Float>) {
+            withUnsafePointer(to: matrix.view) {
+                kernels.pointee.pack_codes($0, Int64(tile), codes, scales, Int64(matrix.columns))
+            }
+        }
+
+        /// What the stored tile stands for, `[16, columns]`.
+        package func unpack(tile: Int, into out: UnsafeMutablePointer<Float>) {
+            withUnsafePointer(to: matrix.view) {
+                kernels.pointee.unpack($0, Int64(tile), out, Int64(matrix.columns))
+            }
+        }
+    }
+}
