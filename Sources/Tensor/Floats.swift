@@ -32,11 +32,25 @@ extension Compute {
         kernels.pointee.sum_squares(x, Int64(count))
     }
 
-    /// IEEE half or bfloat16 to float. `source` need not be aligned.
-    package func widen(
-        _ source: UnsafePointer<UInt16>, count: Int, brain: Bool, into out: UnsafeMutablePointer<Float>
-    ) {
-        kernels.pointee.widen(source, Int64(count), brain, out)
+    /// How much of a change survives storing: with d = wanted - before, the sums of (stored - before) * d and of d * d.
+    package func survival(
+        before: UnsafePointer<Float>, wanted: UnsafePointer<Float>, stored: UnsafePointer<Float>, count: Int
+    ) -> (kept: Double, asked: Double) {
+        var sums = (0.0, 0.0)
+        withUnsafeMutableBytes(of: &sums) { bytes in
+            let start = bytes.assumingMemoryBound(to: Double.self).baseAddress
+            kernels.pointee.survival(before, wanted, stored, Int64(count), start)
+        }
+        return (kept: sums.0, asked: sums.1)
+    }
+
+    /// Rounds to the nearest half, ties to even, in place.
+    package func roundToHalf(_ x: UnsafeMutablePointer<Float>, count: Int) {
+        withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count) { halves in
+            guard let start = halves.baseAddress else { return }
+            kernels.pointee.halve(x, Int64(count), start)
+            kernels.pointee.widen(start, Int64(count), false, x)
+        }
     }
 
     /// `c[m, n] += alpha * a[m, k] x b[k, n]`, row-major. OpenBLAS's bits depend on the shape: call it with one tile

@@ -91,6 +91,8 @@ typedef struct {
     // The inverse, up to the rounding of the format: rows [16][columns].
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     double (*sum_squares)(const float *x, int64_t count);
+    // With d = wanted - before and e = stored - before: sums[0] += e.d, sums[1] += d.d
+    void (*survival)(const float *before, const float *wanted, const float *stored, int64_t count, double *sums);
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
     void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
     void (*halve)(const float *x, int64_t count, uint16_t *out);

@@ -1,0 +1,27 @@
+package import DoraTensor
+
+/// A base model: its packed weights, and V of every matrix for merges to read. Nothing alters it.
+package struct BaseModel: Sendable {
+    package let folder: String
+    package let configuration: ModelConfiguration
+    package let inventory: ModuleInventory
+    package let storage: StorageOptions
+    package let weights: ModelWeights
+    package let warnings: [String]
+    let sources: [String: any WeightSource]
+
+    /// The source of a linear module, or the embedding's table seen as one.
+    func source(of module: String) throws(LoadError) -> any WeightSource {
+        guard let source = sources[module] else {
+            throw LoadError(.missing, file: folder, field: module, "the base has no such matrix")
+        }
+        return source
+    }
+}
+
+/// Steps of a long load or merge, for a progress bar.
+package struct LoadProgress: Sendable {
+    package let stage: String
+    package let done: Int
+    package let total: Int
+}

@@ -1,0 +1,96 @@
+package import DoraTensor
+
+/// The largest magnitude of every block of a 4-bit matrix, as the checkpoint holds them.
+package enum BlockScales: Sendable {
+    case plain(TensorView)
+    /// Double quantization: scale j = map[code j] * maximum of its group + offset (QLoRA, section 3).
+    case nested(Nested)
+    /// Each block's own maximum, found when its weights are.
+    case fromWeights
+
+    package struct Nested: Sendable {
+        package let codes: TensorView
+        package let map: [Float]
+        package let groupMaxima: [Float]
+        package let groupSize: Int
+        package let offset: Float
+
+        package init(
+            codes: TensorView, map: [Float], groupMaxima: [Float], groupSize: Int, offset: Float
+        ) throws(LoadError) {
+            guard codes.elementType == .u8, map.count == 256, groupSize > 0,
+                groupMaxima.count == codes.count.roundedUp(to: groupSize) / groupSize
+            else {
+                throw LoadError(
+                    .mismatch, file: codes.file, field: codes.name,
+                    expected: "U8 codes, a map of 256 and a maximum for each group of \(groupSize)",
+                    found: "\(codes.elementType.rawValue), \(map.count) and \(groupMaxima.count)",
+                    advice: "the checkpoint is damaged; download it again")
+            }
+            self.codes = codes
+            self.map = map
+            self.groupMaxima = groupMaxima
+            self.groupSize = groupSize
+            self.offset = offset
+        }
+    }
+
+    /// The scales of a range of blocks; nil when they are to be found from the weights.
+    func values(of blocks: Range<Int>) -> [Float]? {
+        switch self {
+        case .fromWeights: nil
+        case .plain(let tensor):
+            [Float](unsafeUninitializedCapacity: blocks.count) { buffer, count in
+                tensor.convert(blocks, into: buffer)
+                count = blocks.count
+            }
+        case .nested(let nested):
+            nested.codes.withBytes { codes in
+                blocks.map { block in
+                    nested.map[Int(codes[block])] * nested.groupMaxima[block / nested.groupSize] + nested.offset
+                }
+            }
+        }
+    }
+}
+
+/// bitsandbytes' "dynamic" 8-bit type, which double quantization stores block scales in.
+///
+/// Seven decades 10^-6 ... 1; decade i holds 2^i values of each sign, the midpoints of equal parts of 0.1...1; then 0
+/// and 1 (`bitsandbytes/functional.py`, `create_dynamic_map`).
+enum DynamicMap {
+    static let values: [Float] = {
+        var values: [Float] = [0, 1]
+        for decade in 0..<7 {
+            let parts = 1 << decade
+            let step = Float(0.9) / Float(parts)
+            // As torch.linspace: the first half counts up from the start, the second down from the end.
+            let bounds = (0...parts).map { index in
+                index < (parts + 1) / 2
+                    ? 0.1 + step * Float(index) : 1 - step * Float(parts - index)
+            }
+            let scale = powerOfTen(decade - 6)
+            for (low, high) in zip(bounds, bounds.dropFirst()) {
+                let mean = scale * ((low + high) / 2)
+                values += [mean, -mean]
+            }
+        }
+        return values.sorted()
+    }()
+
+    private static func powerOfTen(_ exponent: Int) -> Float {
+        let powers: [Float] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1]
+        return powers[exponent + 6]
+    }
+
+    /// Index of the value nearest to `x`.
+    static func nearest(_ x: Float) -> UInt8 {
+        var low = 0
+        var high = values.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if x > (values[middle] + values[middle + 1]) / 2 { low = middle + 1 } else { high = middle }
+        }
+        return UInt8(low)
+    }
+}

@@ -1,0 +1,124 @@
+package import DoraTensor
+
+/// bitsandbytes NF4 and FP4: indices into sixteen values, and the largest magnitude of each block of the *flattened*
+/// matrix, so that blocks straddle rows whose length is no multiple of theirs.
+///
+/// V = values[index] * scale, rounded to the type that the matrix had when it was quantized (`quant_state.dtype`).
+package struct FourBitWeights: WeightSource {
+    enum Indices: Sendable {
+        /// Two a byte, the first in the high nibble.
+        case stored(TensorView)
+        case computed(DenseWeights, FourBitCode.Nearest)
+    }
+
+    package let rows: Int
+    package let columns: Int
+    let code: FourBitCode
+    let blockSize: Int
+    let elementType: ElementType
+    let indices: Indices
+    let scales: BlockScales
+
+    private var elementCount: Int { rows * columns }
+
+    /// Codes are kept where the kernels' blocks are the checkpoint's; other widths are stored decoded, without loss.
+    package var nativeFormat: MatrixFormat {
+        if columns.isMultiple(of: 64) && blockSize.isMultiple(of: 64) { return .q4(code.codebook) }
+        return switch elementType {
+        case .bf16: .bf16
+        case .f16: .f16
+        default: .f32
+        }
+    }
+
+    package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
+        let wanted = rows.lowerBound * columns..<rows.upperBound * columns
+        readBlocks(of: wanted, on: compute) { elements, indices, scale in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { levels in
+                guard let levels = levels.baseAddress else { return }
+                for index in 0..<16 { levels[index] = rounded(code.values[index] * scale) }
+                let target = out + (elements.lowerBound - wanted.lowerBound)
+                for offset in 0..<elements.count { target[offset] = levels[Int(indices[offset])] }
+            }
+        }
+    }
+
+    package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
+        guard case .q4(let codebook) = nativeFormat else {
+            storeDecoded(tile: tile, in: builder, on: compute)
+            return
+        }
+        let range = rowRange(ofTile: tile)
+        let wanted = range.lowerBound * columns..<range.upperBound * columns
+        let kernelBlock = 64
+        var packedScales = [Float](repeating: 0, count: PackedMatrix.tileRows * columns / kernelBlock)
+        var packedIndices = [UInt8](repeating: 0, count: PackedMatrix.tileRows * columns)
+        readBlocks(of: wanted, on: compute) { elements, indices, scale in
+            let first = elements.lowerBound - wanted.lowerBound
+            for offset in 0..<elements.count { packedIndices[first + offset] = indices[offset] }
+            for block in first / kernelBlock..<(first + elements.count) / kernelBlock {
+                packedScales[block] = scale * codebook.unit
+            }
+        }
+        builder.store(tile: tile, codes: packedIndices, scales: packedScales)
+    }
+
+    package func dropPages(rows: Range<Int>) {
+        switch indices {
+        case .stored(let packed):
+            let bytes = rows.lowerBound * columns / 2..<rows.upperBound * columns / 2
+            packed.dropPages(elements: bytes)
+        case .computed(let dense, _): dense.dropPages(rows: rows)
+        }
+    }
+
+    private func rounded(_ value: Float) -> Float {
+        switch elementType {
+        case .bf16: value.roundedToBrain
+        case .f16: Float(Float16(value))
+        default: value
+        }
+    }
+
+    /// Walks the blocks that hold the elements, and hands over the part of each that lies among them: its place in the
+    /// flattened matrix, its indices and its scale.
+    private func readBlocks(
+        of elements: Range<Int>, on compute: Compute,
+        _ body: (_ elements: Range<Int>, _ indices: UnsafePointer<UInt8>, _ scale: Float) -> Void
+    ) {
+        guard !elements.isEmpty else { return }
+        let blocks = elements.lowerBound / blockSize..<(elements.upperBound - 1) / blockSize + 1
+        let scales = scales.values(of: blocks)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: blockSize) { buffer in
+            guard let buffer = buffer.baseAddress else { return }
+            for block in blocks {
+                let whole = block * blockSize..<min((block + 1) * blockSize, elementCount)
+                let ownMaximum = readIndices(of: whole, into: buffer)
+                let part = whole.clamped(to: elements)
+                body(
+                    part, buffer + (part.lowerBound - whole.lowerBound),
+                    scales.map { $0[block - blocks.lowerBound] } ?? ownMaximum)
+            }
+        }
+    }
+
+    /// Reads or computes the indices of one block; answers the largest magnitude of computed ones.
+    private func readIndices(of block: Range<Int>, into out: UnsafeMutablePointer<UInt8>) -> Float {
+        switch indices {
+        case .stored(let packed):
+            packed.withBytes { bytes in
+                for (offset, element) in block.enumerated() {
+                    let pair = bytes[element / 2]
+                    out[offset] = element % 2 == 0 ? pair >> 4 : pair & 15
+                }
+            }
+            return .nan
+        case .computed(let dense, let nearest):
+            return withUnsafeTemporaryAllocation(of: Float.self, capacity: block.count) { values in
+                guard let values = values.baseAddress else { return .nan }
+                dense.decode(elements: block, into: values)
+                return quantize(values, count: block.count, nearest: nearest, into: out)
+            }
+        }
+    }
+}

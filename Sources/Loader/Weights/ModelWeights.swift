@@ -1,0 +1,67 @@
+package import DoraTensor
+
+/// The weights of a model, ready to run. A value: an adapted model is a copy with a few matrices replaced, and the
+/// others are the same objects as the base's.
+package struct ModelWeights: Sendable {
+    package var embedding: Embedding
+    package var layers: [LayerWeights]
+    /// `[hiddenSize]`.
+    package var finalNorm: [Float]
+    /// `[vocabularySize, hiddenSize]`.
+    package var head: Linear
+
+    /// Bytes of the matrices, which a decode step reads.
+    package var matrixBytes: Int {
+        layers.reduce(head.matrix.byteCount) { sum, layer in
+            layer.projections.reduce(sum) { $0 + $1.matrix.byteCount }
+        }
+    }
+}
+
+package struct LayerWeights: Sendable {
+    /// `[hiddenSize]`.
+    package var inputNorm: [Float]
+    /// `[hiddenSize]`.
+    package var postAttentionNorm: [Float]
+    /// Indexed by `Projection`.
+    var projections: [Linear]
+
+    package subscript(_ projection: Projection) -> Linear {
+        get { projections[projection.rawValue] }
+        set { projections[projection.rawValue] = newValue }
+    }
+}
+
+/// The linear maps of one layer, in the order in which they are used.
+package enum Projection: Int, CaseIterable, Sendable {
+    case query, key, value, output, gate, up, down
+
+    /// The module's name within its layer, as Hugging Face spells it.
+    package var name: String {
+        switch self {
+        case .query: "self_attn.q_proj"
+        case .key: "self_attn.k_proj"
+        case .value: "self_attn.v_proj"
+        case .output: "self_attn.o_proj"
+        case .gate: "mlp.gate_proj"
+        case .up: "mlp.up_proj"
+        case .down: "mlp.down_proj"
+        }
+    }
+}
+
+/// y = x W^T + bias.
+package struct Linear: Sendable {
+    package var matrix: PackedMatrix
+    /// `[matrix.rows]`.
+    package var bias: [Float]?
+}
+
+/// Token embeddings `[vocabularySize, hiddenSize]`, read row by row where they lie.
+package struct Embedding: Sendable {
+    let source: any WeightSource
+
+    package func read(_ token: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
+        source.decode(rows: token..<token + 1, into: out, on: compute)
+    }
+}

@@ -1,0 +1,63 @@
+package import DoraTensor
+
+/// Where a weight matrix V `[rows, columns]` comes from: the checkpoint's bytes, decoded exactly as their format says.
+/// Packing and merging read it tile by tile, so no F32 copy of a model ever exists.
+package protocol WeightSource: Sendable {
+    var rows: Int { get }
+    var columns: Int { get }
+    /// The format that stores the matrix as the checkpoint holds it.
+    var nativeFormat: MatrixFormat { get }
+    /// V's rows as F32, `[rows.count, columns]`, bit-exact to the format.
+    func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute)
+    /// Stores one tile in `nativeFormat`.
+    func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute)
+    /// Says that the rows will not be read soon, so that their pages can go.
+    func dropPages(rows: Range<Int>)
+}
+
+extension WeightSource {
+    /// The rows of a tile that exist.
+    package func rowRange(ofTile tile: Int) -> Range<Int> {
+        let first = tile * PackedMatrix.tileRows
+        return first..<min(first + PackedMatrix.tileRows, rows)
+    }
+
+    /// Packs the whole matrix on all threads, giving pages back behind itself.
+    package func packed(as format: MatrixFormat, on compute: Compute) throws(ComputeError) -> PackedMatrix {
+        try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) { tile, builder in
+            if format == nativeFormat {
+                storeNative(tile: tile, in: builder, on: compute)
+            } else {
+                storeDecoded(tile: tile, in: builder, on: compute)
+            }
+            dropPages(behindTile: tile)
+        }
+    }
+
+    /// Stores one tile of V, rounded to the builder's format.
+    package func storeDecoded(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: PackedMatrix.tileRows * columns) { block in
+            guard let start = block.baseAddress else { return }
+            decodeTile(tile, into: start, on: compute)
+            builder.store(tile: tile, rows: start)
+        }
+    }
+
+    /// V's rows of a tile, `[16, columns]`; rows beyond the matrix are zero.
+    package func decodeTile(_ tile: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
+        let range = rowRange(ofTile: tile)
+        decode(rows: range, into: out, on: compute)
+        let padding = PackedMatrix.tileRows - range.count
+        (out + range.count * columns).update(repeating: 0, count: padding * columns)
+    }
+
+    /// Once a stretch of tiles is read, its pages are not needed again; a neighbour that another thread still reads is
+    /// merely read twice.
+    package func dropPages(behindTile tile: Int) {
+        let stretch = 32
+        let isLast = (tile + 1) * PackedMatrix.tileRows >= rows
+        guard tile % stretch == stretch - 1 || isLast else { return }
+        let first = tile / stretch * stretch * PackedMatrix.tileRows
+        dropPages(rows: first..<min((tile + 1) * PackedMatrix.tileRows, rows))
+    }
+}

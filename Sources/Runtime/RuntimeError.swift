@@ -1,0 +1,21 @@
+/// Why a request cannot be answered.
+package enum RuntimeError: Error, Equatable, CustomStringConvertible {
+    case emptyPrompt
+    case promptTooLong(tokens: Int, context: Int)
+    case tokenOutOfRange(id: Int, vocabularySize: Int)
+    case contextTooLong(Int, maximum: Int)
+    case notFinite
+
+    package var description: String {
+        switch self {
+        case .emptyPrompt: "the prompt has no tokens; give some text, or ids with --token-ids"
+        case .promptTooLong(let tokens, let context):
+            "the prompt has \(tokens) tokens, and the context holds \(context); shorten it or raise --context"
+        case .tokenOutOfRange(let id, let size):
+            "token id \(id) is outside the model's vocabulary; ids run from 0 to \(size - 1)"
+        case .contextTooLong(let asked, let maximum):
+            "a context of \(asked) tokens was asked for, and the model was made for at most \(maximum)"
+        case .notFinite: "the model computed values that are not finite; its weights are damaged"
+        }
+    }
+}
