@@ -1,0 +1,90 @@
+/// A PEFT adapter read from its folder and checked against the model that it is to change.
+///
+/// Every tensor of its file is in here exactly once; an adapter of which a part would have to be left out is
+/// refused. Values are upcast to F32, as PEFT does on loading.
+package struct Adapter: Sendable {
+    package let folder: String
+    package let configuration: AdapterConfiguration
+    /// By module, e.g. `model.layers.0.self_attn.q_proj`.
+    package let updates: [String: LowRankUpdate]
+    /// Full tensors in place of the base's, by the base tensor's name, e.g. `lm_head.weight`, `model.norm.weight`,
+    /// `….q_proj.bias`: from `modules_to_save`, trained biases, and the copies of embeddings that PEFT saves
+    /// beside their factors. The update of a module, if any, applies on top. Shapes equal the base's.
+    package let replacements: [String: TensorView]
+    /// By embedding module. In a tied model the rows of `model.embed_tokens` also replace those of `lm_head`.
+    package let tokenRows: [String: TokenRows]
+    package let warnings: [String]
+
+    /// - Parameters:
+    ///   - baseName: the base's name or folder; when it differs from the one in the configuration, a warning says so.
+    /// - Throws: `LoadError`, naming file and key or tensor.
+    package init(
+        folder path: String, fitting inventory: ModuleInventory, baseName: String?
+    ) throws(LoadError) {
+        let folder = Folder(path)
+        let configuration = try AdapterConfiguration(folder: path)
+        let matching = try ModuleMatching(configuration)
+        let tensors = try AdapterTensors(folder, fitting: inventory)
+        let assembly = AdapterAssembly(
+            configuration: configuration, matching: matching, tensors: tensors, inventory: inventory)
+        self.folder = path
+        self.configuration = configuration
+        updates = try assembly.updates()
+        replacements = try assembly.replacements()
+        tokenRows = try assembly.tokenRows()
+        warnings = configuration.warnings + assembly.warnings(baseName: baseName)
+    }
+}
+
+/// What an adapter adds to one module: s·B·A, and for DoRA the norms to which the sum is scaled.
+package struct LowRankUpdate: Equatable, Sendable {
+    package let rank: Int
+    /// s: alpha / rank, or alpha / √rank, of this module.
+    package let scaling: Float
+    /// `[rank, inputs]`; `[rank, vocabulary]` of an embedding.
+    package let a: [Float]
+    /// `[outputs, rank]`; `[hidden, rank]` of an embedding.
+    package let b: [Float]
+    /// DoRA's magnitudes: `[outputs]`, one a row; of an embedding `[hidden]`, one a column of its weight.
+    package let magnitude: [Float]?
+    /// `[outputs]`: added to the output times `scaling`.
+    package let outputBias: [Float]?
+}
+
+/// Rows that take the place of rows of an embedding.
+package struct TokenRows: Equatable, Sendable {
+    /// Token ids, one a row, all different.
+    package let indices: [Int]
+    /// `[indices.count, hidden]`
+    package let rows: [Float]
+}
+
+extension Adapter {
+    /// What the adapter holds, for people.
+    package var summary: AdapterSummary {
+        AdapterSummary(
+            baseModelName: configuration.baseModelName, usesDoRA: configuration.usesDoRA,
+            ranks: updates.mapValues(\.rank), replacements: replacements.keys.sorted(),
+            tokenRows: tokenRows.values.reduce(0) { $0 + $1.indices.count }, byteCount: byteCount)
+    }
+
+    /// Bytes of memory and mapped files that the adapter's numbers take.
+    private var byteCount: Int {
+        let floats =
+            updates.values.reduce(0) {
+                $0 + $1.a.count + $1.b.count + ($1.magnitude?.count ?? 0) + ($1.outputBias?.count ?? 0)
+            } + tokenRows.values.reduce(0) { $0 + $1.rows.count }
+        return floats * MemoryLayout<Float>.size + replacements.values.reduce(0) { $0 + $1.byteCount }
+    }
+}
+
+package struct AdapterSummary: Equatable, Sendable {
+    package let baseModelName: String?
+    package let usesDoRA: Bool
+    /// The rank of every adapted module.
+    package let ranks: [String: Int]
+    /// Names of the base tensors that are replaced, sorted.
+    package let replacements: [String]
+    package let tokenRows: Int
+    package let byteCount: Int
+}

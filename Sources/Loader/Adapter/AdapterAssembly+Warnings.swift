@@ -1,0 +1,66 @@
+import DoraTensor
+
+/// What is served as the files say but may not be what their owner thinks.
+extension AdapterAssembly {
+    func warnings(baseName: String?) -> [String] {
+        baseWarning(baseName) + precisionWarning() + tiedWarning() + savedWarning() + unlistedWarning()
+    }
+
+    /// Only the last parts of the names count: the rest is a user or a folder.
+    private func baseWarning(_ baseName: String?) -> [String] {
+        func last(_ name: String) -> String? { name.split(separator: "/").last?.lowercased() }
+        guard let baseName, let trained = configuration.baseModelName, let name = last(trained),
+            name != last(baseName)
+        else { return [] }
+        return [
+            "\(configuration.file): base_model_name_or_path: trained on \(trained), served on \(baseName)"
+        ]
+    }
+
+    private func precisionWarning() -> [String] {
+        guard configuration.usesDoRA,
+            let tensor = tensors.byKey.first(where: {
+                AdapterKey.Part.updates.contains($0.key.part) && $0.value.elementType != .f32
+            })?.value
+        else { return [] }
+        return [
+            "\(tensor.file): DoRA weights in \(tensor.elementType.rawValue): norms are computed in F32 here;"
+                + " a training that computed them in 16 bits differs by up to a percent"
+        ]
+    }
+
+    private func tiedWarning() -> [String] {
+        func changes(_ module: String) -> Bool {
+            tensors.isAdapted(module) || tensors[module, .weight] != nil
+        }
+        guard inventory.tiesWordEmbeddings,
+            changes(ModuleInventory.embedding) != changes(ModuleInventory.head)
+        else { return [] }
+        let (changed, kept) =
+            changes(ModuleInventory.head)
+            ? (ModuleInventory.head, ModuleInventory.embedding)
+            : (ModuleInventory.embedding, ModuleInventory.head)
+        return [
+            "\(tensors.path): \(changed) is adapted and \(kept), tied to it in the base, is not;"
+                + " they are served apart, as in training"
+        ]
+    }
+
+    private func savedWarning() -> [String] {
+        configuration.savedModules.compactMap { name in
+            let isKnown = inventory.modules.contains { module in
+                module.name.hasSuffix(name) || module.name.split(separator: ".").contains { $0 == name }
+            }
+            return isKnown ? nil : "\(configuration.file): modules_to_save: the base has no module \(name)"
+        }
+    }
+
+    /// PEFT loads such tensors, too.
+    private func unlistedWarning() -> [String] {
+        guard configuration.savedModules.isEmpty, configuration.bias == .none else { return [] }
+        let names = tensors.byKey.filter { $0.key.part == .weight || $0.key.part == .bias }.map(\.value.name)
+        return names.sorted().map {
+            "\(tensors.path): \($0): replaces a base tensor, unmentioned in the configuration"
+        }
+    }
+}

@@ -1,0 +1,41 @@
+/// What keeps the bytes of tensors alive and where they are: a mapped file, or memory of our own.
+enum ByteStorage: Sendable {
+    case mapped(MappedFile)
+    case owned(OwnedBytes)
+
+    /// Valid while this value, or a copy of it, lives.
+    var bytes: UnsafeRawBufferPointer {
+        switch self {
+        case .mapped(let file): file.bytes
+        case .owned(let owner): owner.bytes
+        }
+    }
+
+    func dropPages(_ range: Range<Int>) {
+        if case .mapped(let file) = self { file.dropPages(range) }
+    }
+}
+
+/// An immutable copy of bytes at an address that does not move.
+final class OwnedBytes: Sendable {
+    // Written once, before the object is shared; only read afterwards.
+    nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes.withUnsafeBytes(Self.copy)
+    }
+
+    init(_ floats: [Float]) {
+        bytes = floats.withUnsafeBytes(Self.copy)
+    }
+
+    deinit {
+        bytes.deallocate()
+    }
+
+    private static func copy(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: source.count, alignment: 64)
+        copy.copyMemory(from: source)
+        return UnsafeRawBufferPointer(copy)
+    }
+}

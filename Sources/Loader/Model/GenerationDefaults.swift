@@ -1,0 +1,36 @@
+/// What ends a generation and what starts a prompt: `generation_config.json`, completed by `config.json`.
+///
+/// Sampling keys are ignored, as decoding is greedy. Source: transformers `generation/configuration_utils.py`.
+package struct GenerationDefaults: Equatable, Sendable {
+    /// Generation stops after any of these.
+    package let eosIDs: [Int]
+    package let bosID: Int?
+    package let warnings: [String]
+
+    /// Reads the folder's `generation_config.json`, which may be absent.
+    package init(folder path: String, configuration: ModelConfiguration) throws(LoadError) {
+        let folder = Folder(path)
+        let name = "generation_config.json"
+        let file = folder.file(name)
+        let bytes =
+            folder.contains(name)
+            ? try MappedFile.contents(of: file, atMost: ModelConfiguration.Limit.fileBytes) : Array("{}".utf8)
+        try self.init(parsing: bytes, file: file, configuration: configuration)
+    }
+
+    package init(
+        parsing bytes: [UInt8], file: String, configuration: ModelConfiguration
+    ) throws(LoadError) {
+        let fields = try JSONFields(parsing: bytes, file: file)
+        let ids = 0...ModelConfiguration.Limit.vocabulary
+        eosIDs = try fields.ints("eos_token_id", in: ids) ?? configuration.eosIDs
+        bosID = try fields.int("bos_token_id", in: ids) ?? configuration.bosID
+        var warnings: [String] = []
+        if let penalty = try fields.double("repetition_penalty"), penalty != 1 {
+            warnings.append(
+                "\(file): repetition_penalty: \(penalty) is not applied; transformers applies it to greedy decoding"
+            )
+        }
+        self.warnings = warnings
+    }
+}
