@@ -31,9 +31,17 @@ let package = Package(
             name: "DoraLoader", dependencies: ["DoraTensor", "CSentencePiece"], path: "Sources/Loader",
             swiftSettings: strict),
 
+        // Weights to tokens: the forward pass, the KV cache, greedy decoding.
+        .target(
+            name: "DoraRuntime", dependencies: ["DoraLoader", "DoraTensor"], path: "Sources/Runtime",
+            swiftSettings: strict),
+
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
             name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor"], swiftSettings: strict),
+        .testTarget(
+            name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],
+            swiftSettings: strict),
     ],
     cLanguageStandard: .gnu17,
     cxxLanguageStandard: .cxx17

@@ -55,7 +55,9 @@ extension TensorView {
         }
     }
 
-    private func convert(_ range: Range<Int>, into output: UnsafeMutableBufferPointer<Float>) {
+    /// As `readFloats`, for callers that have checked the element type.
+    /// - Precondition: the elements are floats.
+    func convert(_ range: Range<Int>, into output: UnsafeMutableBufferPointer<Float>) {
         guard let target = output.baseAddress, !range.isEmpty else { return }
         withBytes { bytes in
             guard let start = bytes.baseAddress else { return }

@@ -70,9 +70,14 @@ package struct TensorView: Sendable {
         try withExtendedLifetime(storage) { try body(bytes) }
     }
 
-    /// Gives back the memory into which the tensor's pages were read. It can still be read, from disk.
-    package func dropPages() {
-        storage.dropPages(range)
+    package func dropPages() { dropPages(elements: 0..<count) }
+
+    /// Gives back the memory into which the elements' pages were read. They can still be read, from disk.
+    package func dropPages(elements: Range<Int>) {
+        let elements = elements.clamped(to: 0..<count)
+        let size = elementType.byteCount
+        storage.dropPages(
+            range.lowerBound + elements.lowerBound * size..<range.lowerBound + elements.upperBound * size)
     }
 
     /// The same bytes as another type, e.g. the packed nibbles that bitsandbytes stores as BF16.

@@ -1,4 +1,3 @@
-package import DoraTensor
 
 /// What a merge did, for `--check`, logs and warnings.
 package struct MergeReport: Sendable {

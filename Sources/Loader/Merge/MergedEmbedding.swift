@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 
 /// An embedding with a low-rank update: W = E + s (B A)^T `[vocabulary, hidden]`, and with DoRA
 /// W'[t, d] = m[d] / ||W[:, d]|| * W[t, d], one norm for each hidden dimension over the whole vocabulary (PEFT

@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 
 /// A matrix with some rows replaced, as PEFT's `trainable_token_indices` does with tokens.
 struct ReplacedRows: WeightSource {
@@ -11,7 +11,7 @@ struct ReplacedRows: WeightSource {
     init(base: any WeightSource, rows: TokenRows) {
         self.base = base
         places = Dictionary(rows.indices.enumerated().map { ($1, $0) }) { _, last in last }
-        values = rows.values
+        values = rows.rows
     }
 
     var rows: Int { base.rows }

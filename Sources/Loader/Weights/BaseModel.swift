@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 
 /// A base model: its packed weights, and V of every matrix for merges to read. Nothing alters it.
 package struct BaseModel: Sendable {

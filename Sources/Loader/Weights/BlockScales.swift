@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 
 /// The largest magnitude of every block of a 4-bit matrix, as the checkpoint holds them.
 package enum BlockScales: Sendable {

@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 
 /// Reading a 4-bit matrix that bitsandbytes wrote: five tensors and a JSON text beside `weight`
 /// (`bitsandbytes/functional.py`, `QuantState.as_dict(packed=True)`).

@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 
 /// How matrices are stored in memory. What they stand for, V, is decided by the checkpoint and `Quantization` alone.
 package struct StorageOptions: Sendable, Equatable {
