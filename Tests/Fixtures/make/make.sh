@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Regenerates every fixture; same files each time. PYTHON chooses the interpreter.
+set -euo pipefail
+cd "$(dirname "$0")"
+python=${PYTHON:-python3}
+rm -rf ../bases ../adapters ../golden
+mkdir -p ../bases ../adapters ../golden
+for step in bases adapters spellings matching golden verify; do
+    echo "$step"
+    "$python" -W ignore "$step.py"
+done
