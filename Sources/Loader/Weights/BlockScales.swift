@@ -67,7 +67,8 @@ enum DynamicMap {
             // As torch.linspace: the first half counts up from the start, the second down from the end.
             let bounds = (0...parts).map { index in
                 index < (parts + 1) / 2
-                    ? 0.1 + step * Float(index) : 1 - step * Float(parts - index)
+                    ? Float(0.1).addingProduct(step, Float(index))
+                    : Float(1).addingProduct(-step, Float(parts - index))
             }
             let scale = powerOfTen(decade - 6)
             for (low, high) in zip(bounds, bounds.dropFirst()) {

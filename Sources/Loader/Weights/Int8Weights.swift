@@ -115,8 +115,9 @@ package struct Int8Weights: WeightSource {
                 let range = row * columns..<(row + 1) * columns
                 let maximum = Magnitude.largest(values + range.lowerBound, count: columns)
                 maxima.append(maximum)
-                // A row of zeros has codes of zero; 127 / 0 would make them NaN.
-                let scale = maximum > 0 ? 127 / maximum : 0
+                // torch divides a number by a tensor as reciprocal * number, which rounds twice.
+                // A row of zeros has codes of zero; its reciprocal would make them NaN.
+                let scale = maximum > 0 ? (1 / maximum) * 127 : 0
                 for index in range {
                     codes[index] = Int8(exactly: (values[index] * scale).rounded(.toNearestOrEven)) ?? 0
                 }

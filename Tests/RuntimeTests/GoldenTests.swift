@@ -1,0 +1,69 @@
+import DoraLoader
+import DoraRuntime
+import DoraTensor
+import Testing
+
+/// The F32 path against the real thing: the same greedy tokens as the unmerged PEFT forward, and log probabilities
+/// within the case's tolerance (1e-4).
+@Suite struct GoldenTests {
+    @Test func theCasesAreThere() {
+        #expect(Fixtures.cases.count >= 100)
+    }
+
+    @Test(arguments: Fixtures.cases) func answersAreThoseOfPEFT(name: String) throws {
+        let golden = try GoldenCase.load(name)
+        let model = try TestModel(golden, storage: StorageOptions(weights: .f32, merged: .f32))
+        for prompt in golden.prompts {
+            let completion = try model.generate(prompt)
+            #expect(completion.tokenIDs == prompt.greedy_ids)
+            for (found, expected) in zip(completion.logprobs, prompt.greedy_logprobs) {
+                #expect(abs(found.logprob - expected) <= golden.tolerance)
+            }
+            for (found, expected) in zip(completion.logprobs, prompt.top) {
+                #expect(found.top.map(\.id) == expected.map { Int($0[0]) })
+                for (mine, theirs) in zip(found.top, expected) {
+                    #expect(abs(mine.logprob - theirs[1]) <= golden.tolerance)
+                }
+            }
+            let scores = try model.generator.score(prompt.prompt_ids)
+            #expect(scores.map(\.id) == Array(prompt.prompt_ids.dropFirst()))
+            for (found, expected) in zip(scores, prompt.prompt_logprobs) {
+                #expect(abs(found.logprob - expected) <= golden.tolerance)
+            }
+        }
+    }
+}
+
+/// A golden case's base and adapter, loaded.
+struct TestModel {
+    let base: BaseModel
+    let weights: ModelWeights
+    let generator: Generator
+    let compute: Compute
+
+    init(
+        _ golden: GoldenCase, storage: StorageOptions, halfCache: Bool = false, chunk: Int = 256, threads: Int = 1,
+        kernels: String? = nil
+    ) throws {
+        compute = try Compute(threads: threads, kernels: kernels)
+        base = try BaseModel(
+            folder: Fixtures.path("bases/\(golden.base)"),
+            quantization: golden.quantize.flatMap(Quantization.init(rawValue:)), storage: storage, on: compute)
+        if let name = golden.adapter {
+            let adapter = try Adapter(
+                folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
+            weights = try base.adapted(by: adapter, on: compute).weights
+        } else {
+            weights = base.weights
+        }
+        generator = try Generator(
+            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: halfCache, chunk: chunk,
+            on: compute)
+    }
+
+    func generate(_ prompt: GoldenCase.Prompt) throws -> Completion {
+        try generator.generate(
+            GenerationRequest(
+                prompt: prompt.prompt_ids, maximumTokens: prompt.greedy_ids.count, ignoresEOS: true, logprobs: 5))
+    }
+}
