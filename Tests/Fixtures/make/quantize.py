@@ -1,4 +1,4 @@
-"""How bitsandbytes quantizes on an x86 CPU, in numpy, checked against every `source-*` checkpoint.
+"""How bitsandbytes quantizes on a CPU with AVX2, in numpy, checked against every `source-*` checkpoint.
 
 A loader that quantizes a dense checkpoint itself has to follow these lines to get the same bytes.
 All arithmetic is float32, in the order written.
@@ -37,7 +37,7 @@ def four_bit_indices(weight, table):
 
 
 def torch_sum(values):
-    """torch's order of summation: 4 accumulators of 8 lanes, cascaded over 4 levels; the rest one by one."""
+    """torch's order of summation with AVX2: 4 accumulators of 8 lanes, cascaded over 4 levels; the rest singly."""
     lanes, ways = (8 if values.size >= 8 else 1), 4
     rows = values[: values.size // lanes * lanes].reshape(-1, lanes)
     steps = len(rows) // ways
