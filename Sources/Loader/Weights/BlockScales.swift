@@ -84,13 +84,17 @@ enum DynamicMap {
         return powers[exponent + 6]
     }
 
-    /// Index of the value nearest to `x`.
-    static func nearest(_ x: Float) -> UInt8 {
+    /// Index of the value for `x` in -1...1. Not quite the nearest: bitsandbytes' CPU code first rounds to one of 65536
+    /// points, in F32, and looks up the value nearest to that.
+    static func index(of x: Float) -> UInt8 {
+        let place = ((x + 1) * 32767.5 + 0.5).rounded(.down)
+        let point = Double(place) / 32767.5 - 1
         var low = 0
         var high = values.count - 1
         while low < high {
             let middle = (low + high) / 2
-            if x > (values[middle] + values[middle + 1]) / 2 { low = middle + 1 } else { high = middle }
+            let isAbove = point > (Double(values[middle]) + Double(values[middle + 1])) / 2
+            if isAbove { low = middle + 1 } else { high = middle }
         }
         return UInt8(low)
     }

@@ -50,7 +50,7 @@ extension FourBitWeights {
             let group = Array(centred[start..<min(start + defaultGroupSize, centred.count)])
             let maximum = Magnitude.largest(group, count: group.count)
             let inverse = maximum > 0 ? 1 / maximum : 0
-            codes += group.map { DynamicMap.nearest($0 * inverse) }
+            codes += group.map { DynamicMap.index(of: $0 * inverse) }
             groupMaxima.append(maximum)
         }
         return try BlockScales.Nested(
