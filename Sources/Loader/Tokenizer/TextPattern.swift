@@ -8,6 +8,9 @@ enum TextPattern: Sendable {
     init(_ component: JSONComponent) throws(LoadError) {
         if component.object["String"] != nil {
             self = .literal(try component.bytes("String"))
+            if try component.string("String").isEmpty {
+                throw component.unsupported("String", "an empty pattern is not supported")
+            }
             return
         }
         guard component.object["Regex"] != nil else {
@@ -29,12 +32,16 @@ enum TextPattern: Sendable {
     func spans(_ bytes: [UInt8], _ range: Range<Int>, into spans: inout [SplitBehavior.Span]) {
         var gap = range.lowerBound
         var index = range.lowerBound
+        var lastEnd: Int?
         while index <= range.upperBound, let match = next(bytes, from: index, range) {
+            if match.isEmpty, match.lowerBound == lastEnd {
+                // An empty match right after another match does not count.
+                index = after(match.upperBound, in: bytes, range)
+                continue
+            }
             if gap < match.lowerBound { spans.append((gap..<match.lowerBound, false)) }
-            if !match.isEmpty { spans.append((match, true)) }
-            gap = match.upperBound
-            // After an empty match the search goes on one scalar later.
-            index = match.isEmpty ? after(gap, in: bytes, range) : gap
+            spans.append((match, true))
+            (gap, index, lastEnd) = (match.upperBound, match.upperBound, match.upperBound)
         }
         if gap < range.upperBound { spans.append((gap..<range.upperBound, false)) }
     }
