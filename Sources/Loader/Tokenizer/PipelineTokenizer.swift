@@ -1,0 +1,68 @@
+/// A tokenizer as `tokenizer.json` describes it, step by step: added tokens, normalizer, pre-tokenizer, model,
+/// post-processor, and back through the decoder.
+///
+/// The reference is the `tokenizers` library on the same file (0.23), not the classes that transformers rebuilds
+/// from its parts.
+package struct PipelineTokenizer: Tokenizer {
+    var model: BPEModel
+    var added = AddedTokens()
+    var normalizer: Normalizer?
+    var preTokenizer: PreTokenizer?
+    var postProcessor = PostProcessor()
+    var decoder: DecoderPlan
+
+    package var vocabularySize: Int {
+        (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
+    }
+
+    package func encode(_ text: String, addingSpecialTokens: Bool) -> [Int] {
+        var pieces = TextPieces(text)
+        added.split(&pieces, normalized: false)
+        if let normalizer {
+            pieces.rewrite { bytes, piece, output in
+                output.append(contentsOf: normalizer.apply(Array(bytes[piece.range])))
+            }
+        }
+        added.split(&pieces, normalized: true)
+        preTokenizer?.apply(&pieces)
+        var ids = addingSpecialTokens ? postProcessor.before : []
+        var workspace = BPEModel.Workspace()
+        for piece in pieces.pieces {
+            if let token = piece.token {
+                ids.append(token)
+            } else {
+                model.encode(pieces.bytes, piece.range, &workspace, into: &ids)
+            }
+        }
+        if addingSpecialTokens { ids += postProcessor.after }
+        return ids
+    }
+
+    package func decode(_ ids: [Int], skippingSpecialTokens: Bool) -> String {
+        stream(skippingSpecialTokens: skippingSpecialTokens).text(of: ids)
+    }
+
+    package func makeDetokenizer() -> Detokenizer { Detokenizer(stream(skippingSpecialTokens: true)) }
+
+    private func stream(skippingSpecialTokens: Bool) -> PipelineStream {
+        PipelineStream(
+            vocabulary: model.vocabulary, spellings: added.spellings,
+            skipped: skippingSpecialTokens ? added.specialSpellings : [], decoder: decoder.makeDecoder())
+    }
+}
+
+/// Looks tokens up and hands them to the decoder.
+private struct PipelineStream: TokenStream {
+    let vocabulary: Vocabulary
+    let spellings: [Int: [UInt8]]
+    let skipped: Set<[UInt8]>
+    var decoder: StreamingDecoder
+
+    mutating func append(_ id: Int, into text: inout [UInt8]) {
+        guard let token = spellings[id] ?? vocabulary[id].map(Array.init) else { return }
+        if !skipped.isEmpty, skipped.contains(token) { return }
+        decoder.append(token, into: &text)
+    }
+
+    mutating func finish(into text: inout [UInt8]) { decoder.finish(into: &text) }
+}
