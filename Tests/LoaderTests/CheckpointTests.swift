@@ -27,7 +27,8 @@ import Testing
 
     @Test func shardsAreReadThroughTheirIndex() throws {
         let folder = try folder(
-            index: #"{"metadata":{},"weight_map":{"c":"2.safetensors","a":"1.safetensors","b":"1.safetensors"}}"#,
+            index:
+                #"{"metadata":{},"weight_map":{"c":"2.safetensors","a":"1.safetensors","b":"1.safetensors"}}"#,
             ["1.safetensors": shard("a", "b"), "2.safetensors": shard("c"), "3.safetensors": shard("x")])
         let checkpoint = try Checkpoint(folder: folder.path)
         #expect(checkpoint.names == ["c", "a", "b"])
@@ -61,12 +62,15 @@ import Testing
 
     @Test func aListedShardMustBeThere() throws {
         let folder = try folder(index: #"{"weight_map":{"a":"1.safetensors"}}"#, [:])
-        expectRefusal(.missing, naming: ["1.safetensors", "index"]) { _ = try Checkpoint(folder: folder.path) }
+        expectRefusal(.missing, naming: ["1.safetensors", "index"]) {
+            _ = try Checkpoint(folder: folder.path)
+        }
     }
 
     @Test func aListedTensorMustBeInItsShard() throws {
         let folder = try folder(
-            index: #"{"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"#, ["1.safetensors": shard("a")])
+            index: #"{"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"#, ["1.safetensors": shard("a")]
+        )
         expectRefusal(.mismatch, naming: [Self.index, "weight_map.b"]) {
             _ = try Checkpoint(folder: folder.path)
         }

@@ -64,7 +64,8 @@ import Testing
         Broken("leading space", " {}", "'{'"),
         Broken("truncated JSON", #"{"a":"#, "header", "invalid JSON"),
         Broken("two documents", "{}{}", "header", "invalid JSON"),
-        Broken("invalid UTF-8", bytes: littleEndian(UInt64(6)) + [123, 34, 255, 34, 58, 125], "invalid JSON"),
+        Broken(
+            "invalid UTF-8", bytes: littleEndian(UInt64(6)) + [123, 34, 255, 34, 58, 125], "invalid JSON"),
         Broken("an entry that is no object", #"{"a":3}"#, "a: expected an object"),
         Broken("metadata of numbers", #"{"__metadata__":{"n":1}}"#, "__metadata__.n"),
         Broken("no dtype", #"{"a":{"shape":[],"data_offsets":[0,0]}}"#, "a.dtype"),
@@ -73,14 +74,16 @@ import Testing
         Broken("one offset", #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0]}}"#, "a.data_offsets"),
         Broken("a negative dimension", "{\"a\":" + entry("U8", "[-1]", 0, 0) + "}", "a.shape"),
         Broken("half a dimension", "{\"a\":" + entry("U8", "[0.5]", 0, 0) + "}", "a.shape"),
-        Broken("a dimension of 2^70", "{\"a\":" + entry("U8", "[1180591620717411303424]", 0, 0) + "}", "a.shape"),
+        Broken(
+            "a dimension of 2^70", "{\"a\":" + entry("U8", "[1180591620717411303424]", 0, 0) + "}", "a.shape"),
         Broken("a shape that is a number", "{\"a\":" + entry("U8", "1", 0, 1) + "}", data: 1, "a.shape"),
         Broken(
             "a product that overflows", "{\"a\":" + entry("U8", "[4294967296,4294967296]", 0, 0) + "}",
             "a.data_offsets"),
         Broken("a size that overflows", "{\"a\":" + entry("F64", "[9223372036854775807]", 0, 0) + "}", "a"),
         Broken("begin after end", "{\"a\":" + entry("U8", "[1]", 1, 0) + "}", data: 1, "a.data_offsets"),
-        Broken("end beyond the data", "{\"a\":" + entry("U8", "[2]", 0, 2) + "}", data: 1, "end ≤ 1", "[0, 2]"),
+        Broken(
+            "end beyond the data", "{\"a\":" + entry("U8", "[2]", 0, 2) + "}", data: 1, "end ≤ 1", "[0, 2]"),
         Broken("a size unlike its shape", "{\"a\":" + entry("F32", "[2]", 0, 4) + "}", data: 4, "[2] F32"),
         Broken(
             "overlapping tensors",
@@ -95,7 +98,8 @@ import Testing
             "{\"a\":" + entry("U8", "[1]", 0, 1) + ",\"b\":" + entry("U8", "[1]", 2, 3) + "}", data: 3,
             "b.data_offsets", "byte 1"),
         Broken("a hole at the start", "{\"a\":" + entry("U8", "[1]", 1, 2) + "}", data: 2, "byte 0"),
-        Broken("trailing bytes", "{\"a\":" + entry("U8", "[1]", 0, 1) + "}", data: 3, "data: expected 1 bytes"),
+        Broken(
+            "trailing bytes", "{\"a\":" + entry("U8", "[1]", 0, 1) + "}", data: 3, "data: expected 1 bytes"),
         Broken(
             "one name twice",
             "{\"a\":" + entry("U8", "[1]", 0, 1) + ",\"a\":" + entry("U8", "[1]", 1, 2) + "}", data: 2,

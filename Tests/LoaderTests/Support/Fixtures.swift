@@ -4,7 +4,8 @@ import Testing
 /// Folders of test data: small models and adapters made by PEFT, and real adapters that are not ours to ship.
 enum Fixtures {
     /// `Tests/Fixtures`, made by the Python scripts in its `make` folder.
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("Fixtures").path
 
     static let matching = folder + "/golden/peft_matching.json"
