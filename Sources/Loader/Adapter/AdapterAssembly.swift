@@ -9,7 +9,7 @@ struct AdapterAssembly {
     func updates() throws(LoadError) -> [String: LowRankUpdate] {
         var updates: [String: LowRankUpdate] = [:]
         for module in inventory.modules {
-            let isTargeted = module.kind != .norm && matching.targets(module.name)
+            let isTargeted = isTargeted(module)
             let isAdapted = tensors.isAdapted(module.name)
             let first: AdapterKey.Part = module.kind == .embedding ? .embeddingA : .a
             if isAdapted && !isTargeted {
@@ -33,6 +33,18 @@ struct AdapterAssembly {
                 advice: "serve the adapter with the base on which it was trained")
         }
         return updates
+    }
+
+    /// PEFT's rules, and its `ensure_weight_tying`: the other side of a tied pair is adapted along.
+    private func isTargeted(_ module: ModuleInventory.Module) -> Bool {
+        if module.kind == .norm { return false }
+        if matching.targets(module.name) { return true }
+        guard configuration.keepsEmbeddingsTied, inventory.tiesWordEmbeddings else { return false }
+        switch module.name {
+        case ModuleInventory.head: return matching.targets(ModuleInventory.embedding)
+        case ModuleInventory.embedding: return matching.targets(ModuleInventory.head)
+        default: return false
+        }
     }
 
     private func update(_ module: ModuleInventory.Module) throws(LoadError) -> LowRankUpdate {

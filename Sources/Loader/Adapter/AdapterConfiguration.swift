@@ -45,6 +45,8 @@ package struct AdapterConfiguration: Sendable {
     /// Whether the second factor has a bias of its own.
     package let hasFactorBias: Bool
     package let tokens: [TokenSelection]
+    /// Whether an update of one side of a tied pair of embeddings comes with one of the other side.
+    package let keepsEmbeddingsTied: Bool
     package let baseModelName: String?
     package let peftVersion: String?
     package let warnings: [String]
@@ -57,9 +59,12 @@ package struct AdapterConfiguration: Sendable {
 
     /// - Parameter file: names the bytes in errors.
     package init(parsing bytes: [UInt8], file: String) throws(LoadError) {
-        let fields = try JSONFields(parsing: bytes, file: file)
+        try self.init(try JSONFields(parsing: bytes, file: file))
+    }
+
+    package init(_ fields: JSONFields) throws(LoadError) {
         try AdapterRefusals.check(fields)
-        self.file = file
+        file = fields.file
         usesDoRA = try fields.bool("use_dora") ?? false
         usesRankStabilization = try fields.bool("use_rslora") ?? false
         rank = try fields.int("r", in: Self.ranks) ?? 8
@@ -74,6 +79,7 @@ package struct AdapterConfiguration: Sendable {
         bias = try Self.bias(fields)
         hasFactorBias = try fields.bool("lora_bias") ?? false
         tokens = try Self.tokens(fields)
+        keepsEmbeddingsTied = try fields.bool("ensure_weight_tying") ?? false
         baseModelName = try fields.string("base_model_name_or_path")
         peftVersion = try fields.string("peft_version")
         warnings = Self.warnings(rankOverrides, alphaOverrides, peftVersion, file: file)

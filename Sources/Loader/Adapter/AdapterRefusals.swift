@@ -6,14 +6,15 @@ enum AdapterRefusals {
         "peft_type", "task_type", "init_lora_weights", "r", "lora_alpha", "use_rslora", "use_dora",
         "rank_pattern",
         "alpha_pattern", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-        "modules_to_save", "bias", "lora_bias", "trainable_token_indices", "base_model_name_or_path",
+        "modules_to_save", "bias", "lora_bias", "ensure_weight_tying", "trainable_token_indices",
+        "base_model_name_or_path",
         "peft_version",
     ]
 
     /// Keys that change nothing once training is over, whatever their value.
     private static let harmless: Set<String> = [
         "auto_mapping", "revision", "inference_mode", "lora_dropout", "runtime_config", "megatron_core",
-        "qalora_group_size", "ensure_weight_tying", "loftq_config", "eva_config", "corda_config",
+        "qalora_group_size", "loftq_config", "eva_config", "corda_config",
         "lora_ga_config",
     ]
 

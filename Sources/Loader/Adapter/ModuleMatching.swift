@@ -77,10 +77,15 @@ package struct ModuleMatching: Sendable {
 extension ModuleMatching {
     private static func selects(_ selector: Selector, _ module: String) -> Bool {
         switch selector {
-        case .everyLinear: module != ModuleInventory.head && module != ModuleInventory.embedding
+        case .everyLinear: isInnerLinear(module)
         case .pattern(let pattern): pattern.matchesWhole(module)
         case .names(let names): names.contains { module == $0 || module.hasSuffix("." + $0) }
         }
+    }
+
+    /// All modules with weights but the output head, embeddings and norms.
+    private static func isInnerLinear(_ module: String) -> Bool {
+        module != ModuleInventory.head && module != ModuleInventory.embedding && !module.hasSuffix("norm")
     }
 
     /// The number of the first numbered segment, or of the first one that follows a `layers_pattern`.

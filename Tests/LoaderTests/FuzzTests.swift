@@ -1,0 +1,99 @@
+import DoraTensor
+import Testing
+
+@testable import DoraLoader
+
+/// Every parser of a file survives files with flipped bytes: it answers or throws, and never traps.
+///
+/// Seeded, so that a failure comes back; each round starts again from the sound file.
+@Suite struct FuzzTests {
+    private static let rounds = 100_000
+
+    /// SplitMix64.
+    private struct Generator: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var z = state
+            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+            return z ^ (z >> 31)
+        }
+    }
+
+    /// Flips one to three bits or bytes a round; returns how many files were still accepted.
+    private func fuzz(_ sound: [UInt8], seed: UInt64, _ parse: ([UInt8]) throws -> Void) throws -> Int {
+        try parse(sound)
+        var generator = Generator(state: seed)
+        var accepted = 0
+        for _ in 0..<Self.rounds {
+            var bytes = sound
+            for _ in 0...Int(generator.next() % 3) {
+                let random = generator.next()
+                let index = Int((random >> 8) % UInt64(bytes.count))
+                bytes[index] = random & 1 == 0 ? UInt8(random >> 56) : bytes[index] ^ 1 << UInt8(random >> 61)
+            }
+            do {
+                try parse(bytes)
+                accepted += 1
+            } catch is LoadError {
+                continue
+            }
+        }
+        return accepted
+    }
+
+    @Test func safetensors() throws {
+        var writer = SafetensorsWriter()
+        writer.add("a", "F16", shape: [1, 2], bytes: [1, 2, 3, 4])
+        writer.add("b", "I8", shape: [3], bytes: [5, 6, 7])
+        let accepted = try fuzz(writer.bytes, seed: 1) { bytes in
+            let file = try SafetensorsFile(bytes: bytes, path: "f")
+            for name in file.names {
+                guard let tensor = file[name] else { continue }
+                if tensor.elementType.isFloat { _ = try tensor.floats() } else { _ = try tensor.integers() }
+            }
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
+    @Test func modelConfiguration() throws {
+        let text = #"""
+            {"model_type":"llama","vocab_size":9,"hidden_size":32,"intermediate_size":24,"num_hidden_layers":1,"num_attention_heads":4,"rope_scaling":{"type":"linear","factor":2.0}}
+            """#
+        let accepted = try fuzz(Array(text.utf8), seed: 2) { bytes in
+            let model = try ModelConfiguration(parsing: bytes, file: "f")
+            _ = model.rope.inverseFrequencies(headSize: model.headSize)
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
+    @Test func generationConfiguration() throws {
+        let model = try Configurations.model()
+        let text = #"{"eos_token_id":[1,28],"bos_token_id":1,"repetition_penalty":1.05}"#
+        let accepted = try fuzz(Array(text.utf8), seed: 3) { bytes in
+            _ = try GenerationDefaults(parsing: bytes, file: "f", configuration: model)
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
+    @Test func adapterConfiguration() throws {
+        let text = #"""
+            {"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":".*\\.[kq](?:_pro){1,2}j","rank_pattern":{"v_.*$":4}}
+            """#
+        let accepted = try fuzz(Array(text.utf8), seed: 4) { bytes in
+            let matching = try ModuleMatching(AdapterConfiguration(parsing: bytes, file: "f"))
+            _ = matching.targets("layers.1.q_proj")
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
+    @Test func shardIndex() throws {
+        let text = #"{"metadata":{"total_size":8},"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#
+        let accepted = try fuzz(Array(text.utf8), seed: 5) { bytes in
+            _ = try ShardIndex(parsing: bytes, file: "f").shards
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+}
