@@ -6,7 +6,7 @@ struct ModulePattern: Sendable {
     typealias Failure = PatternParser.Failure
 
     private enum Instruction: Sendable {
-        case scalar(ScalarSet)
+        case scalar(PatternScalars)
         case split(Int, Int)
         case jump(Int)
         case assertion(PatternSyntax.Assertion)
@@ -161,7 +161,7 @@ extension ModulePattern {
 
         private func holds(_ assertion: PatternSyntax.Assertion, at position: Int) -> Bool {
             func isWord(_ index: Int) -> Bool {
-                text.indices.contains(index) && ScalarSet.word.contains(text[index])
+                text.indices.contains(index) && PatternScalars.word.contains(text[index])
             }
             switch assertion {
             case .start: return position == 0

@@ -81,7 +81,7 @@ extension PatternParser {
         case "[": return .scalars(try set())
         case "\\": return try escape()
         case "*", "+", "?": throw Failure(problem: "nothing to repeat before '\(scalar)'")
-        default: return .scalars(ScalarSet(scalar))
+        default: return .scalars(PatternScalars(scalar))
         }
     }
 
@@ -119,7 +119,7 @@ extension PatternParser {
 
     private mutating func number() -> Int? {
         var value: Int?
-        while let scalar = current, ScalarSet.digits.contains(scalar) {
+        while let scalar = current, PatternScalars.digits.contains(scalar) {
             value = min((value ?? 0) * 10 + Int(scalar.value - 48), Self.maximumRepeat + 1)
             index += 1
         }
@@ -143,7 +143,7 @@ extension PatternParser {
             throw Failure(problem: "back references, conditionals, flags and atomic groups are not supported")
         }
         let start = index
-        while let scalar = current, ScalarSet.word.contains(scalar) { index += 1 }
+        while let scalar = current, PatternScalars.word.contains(scalar) { index += 1 }
         guard index > start, take(">") else { throw Failure(problem: "a group's name is malformed") }
         return try close(try alternatives())
     }
@@ -166,28 +166,28 @@ extension PatternParser {
     }
 
     /// The escapes that are the same inside and outside of brackets.
-    private func scalarSet(escaped scalar: UnicodeScalar) throws(Failure) -> ScalarSet {
+    private func scalarSet(escaped scalar: UnicodeScalar) throws(Failure) -> PatternScalars {
         switch scalar {
         case "d": return .digits
-        case "D": return ScalarSet(ranges: ScalarSet.digits.ranges, isNegated: true)
+        case "D": return PatternScalars(ranges: PatternScalars.digits.ranges, isNegated: true)
         case "s": return .space
-        case "S": return ScalarSet(ranges: ScalarSet.space.ranges, isNegated: true)
+        case "S": return PatternScalars(ranges: PatternScalars.space.ranges, isNegated: true)
         case "w": return .word
-        case "W": return ScalarSet(ranges: ScalarSet.word.ranges, isNegated: true)
-        case "t": return ScalarSet("\t")
-        case "n": return ScalarSet("\n")
-        case "r": return ScalarSet("\r")
+        case "W": return PatternScalars(ranges: PatternScalars.word.ranges, isNegated: true)
+        case "t": return PatternScalars("\t")
+        case "n": return PatternScalars("\n")
+        case "r": return PatternScalars("\r")
         default: break
         }
         // Python reserves the other escaped letters and digits; everything else stands for itself.
-        guard !(ScalarSet.word.contains(scalar) && scalar != "_") else {
+        guard !(PatternScalars.word.contains(scalar) && scalar != "_") else {
             throw Failure(problem: "bad escape \\\(scalar)")
         }
-        return ScalarSet(scalar)
+        return PatternScalars(scalar)
     }
 
-    private mutating func set() throws(Failure) -> ScalarSet {
-        var result = ScalarSet()
+    private mutating func set() throws(Failure) -> PatternScalars {
+        var result = PatternScalars()
         let isNegated = take("^")
         var isFirst = true
         while isFirst || current != "]" {
@@ -209,15 +209,15 @@ extension PatternParser {
         return result
     }
 
-    private mutating func setMember() throws(Failure) -> ScalarSet {
+    private mutating func setMember() throws(Failure) -> PatternScalars {
         let scalar = try next()
-        guard scalar == "\\" else { return ScalarSet(scalar) }
+        guard scalar == "\\" else { return PatternScalars(scalar) }
         let escaped = try next()
-        return escaped == "b" ? ScalarSet("\u{8}") : try scalarSet(escaped: escaped)
+        return escaped == "b" ? PatternScalars("\u{8}") : try scalarSet(escaped: escaped)
     }
 }
 
-extension ScalarSet {
+extension PatternScalars {
     fileprivate var single: UInt32? {
         guard !isNegated, ranges.count == 1, let range = ranges.first, range.count == 1 else { return nil }
         return range.lowerBound

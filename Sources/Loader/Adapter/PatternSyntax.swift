@@ -1,6 +1,6 @@
 /// The syntax tree of a regular expression as Python's `re` writes it.
 indirect enum PatternSyntax: Sendable {
-    case scalars(ScalarSet)
+    case scalars(PatternScalars)
     case sequence([PatternSyntax])
     case alternatives([PatternSyntax])
     /// `maximum` is nil for "any number". Greed does not matter where only the fact of a match does.
@@ -14,15 +14,15 @@ indirect enum PatternSyntax: Sendable {
 }
 
 /// A set of Unicode scalars: what one position of a pattern accepts.
-struct ScalarSet: Sendable {
+struct PatternScalars: Sendable {
     private(set) var ranges: [ClosedRange<UInt32>] = []
     var isNegated = false
 
     /// `.`: all but the line feed.
-    static let anything = ScalarSet(ranges: [10...10], isNegated: true)
-    static let digits = ScalarSet(ranges: [48...57])
-    static let space = ScalarSet(ranges: [9...13, 32...32])
-    static let word = ScalarSet(ranges: [48...57, 65...90, 95...95, 97...122])
+    static let anything = PatternScalars(ranges: [10...10], isNegated: true)
+    static let digits = PatternScalars(ranges: [48...57])
+    static let space = PatternScalars(ranges: [9...13, 32...32])
+    static let word = PatternScalars(ranges: [48...57, 65...90, 95...95, 97...122])
 
     init(ranges: [ClosedRange<UInt32>] = [], isNegated: Bool = false) {
         self.ranges = ranges
@@ -42,7 +42,7 @@ struct ScalarSet: Sendable {
     }
 
     /// - Precondition: the other set is not negated, or this one is empty and takes it over.
-    mutating func formUnion(_ other: ScalarSet) {
+    mutating func formUnion(_ other: PatternScalars) {
         if other.isNegated {
             ranges += other.complement
         } else {
