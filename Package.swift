@@ -10,6 +10,12 @@ let strict: [SwiftSetting] = [
 
 let package = Package(
     name: "dora",
+    products: [
+        .executable(name: "dora-generate", targets: ["dora-generate"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
     targets: [
         // Weights in memory: SIMD kernels, packed matrices, the worker pool.
         .target(
@@ -34,6 +40,18 @@ let package = Package(
         // Weights to tokens: the forward pass, the KV cache, greedy decoding.
         .target(
             name: "DoraRuntime", dependencies: ["DoraLoader", "DoraTensor"], path: "Sources/Runtime",
+            swiftSettings: strict),
+
+        // Tokens to lines: what the commands print.
+        .target(
+            name: "DoraServe", dependencies: ["DoraRuntime", "DoraLoader"], path: "Sources/Serve",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "dora-generate",
+            dependencies: [
+                "DoraServe",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
 
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),

@@ -55,6 +55,9 @@ package struct Linear: Sendable {
     package var matrix: PackedMatrix
     /// `[matrix.rows]`.
     package var bias: [Float]?
+
+    /// How the matrix is stored, for people.
+    package var formatName: String { matrix.format.name }
 }
 
 /// Token embeddings `[vocabularySize, hiddenSize]`, read row by row where they lie.

@@ -1,0 +1,35 @@
+package import DoraLoader
+
+/// Which model to run and how to hold it: what the command line says, and nothing of what it asks of the model.
+package struct ModelSettings: Sendable {
+    /// How keys and values are cached.
+    package enum Cache: String, Sendable, CaseIterable {
+        case f16
+        case f32
+    }
+
+    package var model: String
+    package var adapter: String?
+    package var quantization: Quantization?
+    package var storage: StorageOptions
+    /// Nil: F32 with F32 weights, else F16.
+    package var cache: Cache?
+    package var context: Int?
+    /// Nil: the cores that this process may use.
+    package var threads: Int?
+
+    package init(
+        model: String, adapter: String? = nil, quantization: Quantization? = nil,
+        storage: StorageOptions = StorageOptions(), cache: Cache? = nil, context: Int? = nil, threads: Int? = nil
+    ) {
+        self.model = model
+        self.adapter = adapter
+        self.quantization = quantization
+        self.storage = storage
+        self.cache = cache
+        self.context = context
+        self.threads = threads
+    }
+
+    var isHalfCache: Bool { (cache ?? (storage.weights == .f32 ? .f32 : .f16)) == .f16 }
+}

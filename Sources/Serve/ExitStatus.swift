@@ -1,0 +1,36 @@
+import DoraLoader
+import DoraRuntime
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// How a command ends (sysexits.h; 130 as shells report Ctrl-C).
+package enum ExitStatus: Int32, Sendable {
+    case success = 0
+    case usage = 64
+    case badData = 65
+    case missingInput = 66
+    case internalError = 70
+    case interrupted = 130
+
+    /// The status that a failure deserves.
+    package init(_ error: any Error) {
+        self =
+            switch error {
+            case let error as LoadError:
+                // A file that is not there; a tensor or key that is not there is bad data.
+                error.code == .missing && error.field == nil ? .missingInput : .badData
+            case Prompt.Problem.unreadable, Prompt.Problem.noTokenizer: .missingInput
+            case is Prompt.Problem: .badData
+            case RuntimeError.contextTooLong: .usage
+            case is RuntimeError: .badData
+            default: .internalError
+            }
+    }
+
+    /// From here on a closed pipe is an error to handle instead of a signal, and Ctrl-C ends with 130.
+    package static func handleSignals() {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGINT) { _ in _exit(ExitStatus.interrupted.rawValue) }
+    }
+}

@@ -1,0 +1,44 @@
+package import DoraLoader
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Standard output and standard error of a command.
+package enum Terminal {
+    /// The reader of standard output has gone; nothing is wrong, and nothing more is to be done.
+    package struct Closed: Error {}
+
+    /// Writes all of `text` to standard output at once.
+    package static func write(_ text: String) throws(Closed) {
+        if !writeAll(text, to: STDOUT_FILENO) { throw Closed() }
+    }
+
+    /// Writes one line to standard error.
+    package static func note(_ line: String) { _ = writeAll(line + "\n", to: STDERR_FILENO) }
+
+    package static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
+
+    /// Redraws a progress bar on standard error; wipes it when the stage is done.
+    package static func show(_ progress: LoadProgress) {
+        guard showsProgress else { return }
+        let width = 30
+        let filled = progress.total > 0 ? width * progress.done / progress.total : width
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+        let line = "\r\(progress.stage) [\(bar)] \(progress.done)/\(progress.total)"
+        let wipe = "\r" + String(repeating: " ", count: line.count + 8) + "\r"
+        _ = writeAll(progress.done == progress.total ? wipe : line, to: STDERR_FILENO)
+    }
+
+    private static func writeAll(_ text: String, to descriptor: Int32) -> Bool {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                bytes = bytes.dropFirst(count)
+            } else if errno != EINTR {
+                return false
+            }
+        }
+        return true
+    }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import DoraLoader
+import DoraRuntime
+import DoraServe
+import FoundationEssentials
+
+@main struct DoraGenerate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dora-generate",
+        abstract: "Answer a prompt with a base model and a DoRA or LoRA adapter merged into it.",
+        usage: """
+            echo prompt | dora-generate [--model DIR] [--adapter DIR] [options]
+            dora-generate --adapter DIR --check
+            """,
+        discussion: """
+            The completion, and nothing else, goes to standard output as it is made. Decoding is greedy. The prompt is \
+            raw text: render a chat template yourself, and then pass --no-special.
+
+            Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
+            70 internal error, 130 Ctrl-C.
+            """)
+
+    @OptionGroup var options: ModelOptions
+
+    @Option(help: ArgumentHelp("Prompt. Default: standard input, without one final line feed.", valueName: "text"))
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("File that holds the prompt.", valueName: "file"))
+    var promptFile: String?
+
+    @Option(help: "Most tokens to generate.")
+    var maxTokens = 256
+
+    @Option(help: ArgumentHelp("End the text before this string; may be given several times.", valueName: "text"))
+    var stop: [String] = []
+
+    @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-sequence token.")
+    var ignoreEOS = false
+
+    @Flag(name: .customLong("token-ids"), help: "The prompt is token ids between white space.")
+    var tokenIDs = false
+
+    @Flag(help: "Do not add the special tokens (BOS) that the tokenizer adds.")
+    var noSpecial = false
+
+    @Flag(help: "Print the prompt's token ids and stop; needs only the tokenizer's files.")
+    var tokenize = false
+
+    @Option(help: ArgumentHelp("With --json: log probabilities, and those of the K likeliest.", valueName: "k"))
+    var logprobs: Int?
+
+    @Flag(help: "Generate nothing; print the log probability of every prompt token after the first.")
+    var score = false
+
+    @Flag(help: "Load and merge only, and say what the adapter changes.")
+    var check = false
+
+    @Flag(help: "Print one JSON object instead of text.")
+    var json = false
+
+    @Flag(help: "Print times, rates and peak memory to standard error.")
+    var stats = false
+
+    func validate() throws {
+        if maxTokens < 0 { throw ValidationError("--max-tokens must not be negative") }
+        if let logprobs, !(0...1000).contains(logprobs) { throw ValidationError("--logprobs must be 0...1000") }
+        if stop.contains("") { throw ValidationError("--stop must not be empty") }
+        if prompt != nil && promptFile != nil {
+            throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")
+        }
+        if [tokenize, score, check].count(where: { $0 }) > 1 {
+            throw ValidationError("--tokenize, --score and --check exclude each other")
+        }
+    }
+
+    func run() throws {
+        ExitStatus.handleSignals()
+        let settings = try options.settings(environment: ProcessInfo.processInfo.environment)
+        do {
+            try Generation(command: self, settings: settings).run()
+        } catch is Terminal.Closed {
+            return
+        } catch {
+            Terminal.note("dora-generate: \(error)")
+            throw ExitCode(ExitStatus(error).rawValue)
+        }
+    }
+}

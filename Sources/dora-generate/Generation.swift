@@ -1,0 +1,99 @@
+import DoraLoader
+import DoraRuntime
+import DoraServe
+
+/// One run of the command.
+struct Generation {
+    let command: DoraGenerate
+    let settings: ModelSettings
+
+    func run() throws {
+        if command.tokenize {
+            try printTokens()
+            return
+        }
+        // The prompt is read first: a mistake in it need not wait for the model.
+        let prompt = command.check ? nil : try readPrompt()
+        let model = try LoadedModel(settings, progress: Terminal.show)
+        for warning in model.warnings { Terminal.note("warning: \(warning)") }
+        guard let prompt else {
+            let report = CheckReport(model)
+            try Terminal.write(command.json ? try report.jsonLine + "\n" : report.text)
+            return
+        }
+        let ids = try prompt.encoded(
+            by: model.tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
+        let generator = try model.makeGenerator()
+        if command.score {
+            try printScores(ids, generator)
+        } else {
+            try printCompletion(ids, generator, model)
+        }
+    }
+
+    private func readPrompt() throws -> Prompt {
+        if let text = command.prompt { return try Prompt(text: text, asTokenIDs: command.tokenIDs) }
+        let source = command.promptFile ?? "standard input"
+        return try Prompt(
+            bytes: Prompt.read(path: command.promptFile), source: source, asTokenIDs: command.tokenIDs)
+    }
+
+    private func printTokens() throws {
+        let tokenizer = try TokenizerFolder.load(folder: settings.model)
+        let ids = try readPrompt().encoded(
+            by: tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
+        try Terminal.write(ids.map(String.init).joined(separator: " ") + "\n")
+    }
+
+    private func printScores(_ ids: [Int], _ generator: Generator) throws {
+        let reply = ScoreReply(prompt: ids, scores: try generator.score(ids, top: command.logprobs ?? 0))
+        if command.json {
+            try Terminal.write(try reply.jsonLine + "\n")
+        } else {
+            for score in reply.scores { try Terminal.write("\(score.id)\t\(score.logprob)\n") }
+        }
+    }
+
+    private func printCompletion(_ ids: [Int], _ generator: Generator, _ model: LoadedModel) throws {
+        let request = GenerationRequest(
+            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, ignoresEOS: command.ignoreEOS,
+            logprobs: command.logprobs)
+        let printsIDs = model.tokenizer == nil
+        var separator = ""
+        var failure: Terminal.Closed?
+        let completion = try generator.generate(request) { id, text in
+            if command.json { return true }
+            do throws(Terminal.Closed) {
+                try Terminal.write(printsIDs ? separator + String(id) : text)
+            } catch {
+                failure = error
+            }
+            separator = " "
+            return failure == nil
+        }
+        if let failure { throw failure }
+        if command.json {
+            let reply = Reply(
+                prompt: ids, completion: completion, hasLogprobs: command.logprobs != nil, loadTime: model.loadTime,
+                mergeTime: model.mergeTime, model: settings.model, adapter: settings.adapter)
+            try Terminal.write(try reply.jsonLine + "\n")
+        } else if printsIDs {
+            try Terminal.write("\n")
+        }
+        if command.stats { printStatistics(prompt: ids.count, completion, model) }
+    }
+
+    private func printStatistics(prompt: Int, _ completion: Completion, _ model: LoadedModel) {
+        func rounded(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
+        let prefill = completion.prefillTime.seconds
+        let lines = [
+            "load \(rounded(model.loadTime.seconds)) s, merge \(rounded(model.mergeTime.seconds)) s",
+            "prefill \(prompt) tokens in \(rounded(prefill)) s"
+                + (prefill > 0 ? " (\(rounded(Double(prompt) / prefill)) tokens/s)" : ""),
+            "decode \(completion.tokenIDs.count) tokens in \(rounded(completion.decodeTime.seconds)) s"
+                + (completion.decodeRate.map { " (\(rounded($0)) tokens/s)" } ?? ""),
+            "matrices \(model.weights.matrixBytes) bytes, peak memory \(peakMemory().map { "\($0)" } ?? "?") bytes",
+        ]
+        Terminal.note((["", "-- statistics"] + lines).joined(separator: "\n"))
+    }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import DoraLoader
+import DoraRuntime
+import DoraServe
+
+extension Quantization: ExpressibleByArgument {}
+extension StorageOptions.Weights: ExpressibleByArgument {}
+extension StorageOptions.Merged: ExpressibleByArgument {}
+extension StorageOptions.Head: ExpressibleByArgument {}
+extension ModelSettings.Cache: ExpressibleByArgument {}
+
+/// The flags that say which model to run and how to hold it.
+struct ModelOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Folder of the base model, in the Hugging Face layout.",
+            discussion: "Default: $DORA_MODEL, else the demo model that comes with the program.", valueName: "dir"))
+    var model: String?
+
+    @Option(help: ArgumentHelp("Folder of a PEFT adapter (DoRA or LoRA).", valueName: "dir"))
+    var adapter: String?
+
+    @Option(help: ArgumentHelp("Most tokens of prompt and completion. Default: what the model was made for."))
+    var context: Int?
+
+    @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
+    var quantize: Quantization?
+
+    @Option(help: "How linear layers are stored: native keeps the checkpoint's own codes.")
+    var weights: StorageOptions.Weights = .native
+
+    @Option(
+        help: "How adapted matrices are stored: auto is q8 over an 8- or 4-bit base, else the base's own type.")
+    var merged: StorageOptions.Merged = .auto
+
+    @Option(help: "How the output head is stored: auto is q8 when the linear layers are quantized.")
+    var head: StorageOptions.Head = .auto
+
+    @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")
+    var kv: ModelSettings.Cache?
+
+    @Option(help: "Threads to compute with. Default: the cores that this process may use.")
+    var threads: Int?
+
+    func validate() throws {
+        if let context, context < 1 { throw ValidationError("--context must be at least 1") }
+        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
+    }
+
+    func settings(environment: [String: String]) throws -> ModelSettings {
+        guard let model = model ?? environment["DORA_MODEL"] ?? BundledModel.find() else {
+            throw ValidationError(
+                "no model: give --model DIR or set DORA_MODEL (the demo model was not found beside this program)")
+        }
+        return ModelSettings(
+            model: model, adapter: adapter, quantization: quantize,
+            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv, context: context,
+            threads: threads)
+    }
+}
