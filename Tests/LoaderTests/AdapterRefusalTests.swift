@@ -1,4 +1,5 @@
 import DoraLoader
+import Foundation
 import Testing
 
 /// Adapters that must not be served, each with the words that its owner needs to mend it.
@@ -191,7 +192,17 @@ import Testing
         }
     }
 
-    @Test func afolderWithoutAnAdapterSaysWhatIsMissing() throws {
+    @Test func anAdapterInASubfolderIsPointedAt() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: folder.file("poet"), withIntermediateDirectories: false)
+        try folder.write("poet/adapter_config.json", Configurations.text(Configurations.dora))
+        expectRefusal(.missing, naming: [folder.file("adapter_config.json"), "subfolder poet"]) {
+            _ = try AdapterConfiguration(folder: folder.path)
+        }
+    }
+
+    @Test func aFolderWithoutAnAdapterSaysWhatIsMissing() throws {
         let folder = try TemporaryFolder()
         let inventory = ModuleInventory(try Configurations.model())
         expectRefusal(.missing, naming: ["adapter_config.json"]) {

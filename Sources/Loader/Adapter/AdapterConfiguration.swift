@@ -52,7 +52,7 @@ package struct AdapterConfiguration: Sendable {
     package let warnings: [String]
 
     package init(folder: String) throws(LoadError) {
-        let path = Folder(folder).file("adapter_config.json")
+        let path = try Self.path(in: Folder(folder))
         let bytes = try MappedFile.contents(of: path, atMost: ModelConfiguration.Limit.fileBytes)
         try self.init(parsing: bytes, file: path)
     }
@@ -90,6 +90,17 @@ package struct AdapterConfiguration: Sendable {
 }
 
 extension AdapterConfiguration {
+    /// PEFT saves an adapter that has a name into a subfolder of that name.
+    private static func path(in folder: Folder) throws(LoadError) -> String {
+        let name = "adapter_config.json"
+        if folder.contains(name) { return folder.file(name) }
+        let nested = try folder.names().first { Folder(folder.file($0)).contains(name) }
+        throw LoadError(
+            .missing, file: folder.file(name), "there is no adapter in this folder",
+            advice: nested.map { "did you mean its subfolder \($0)?" }
+                ?? "give the folder that PEFT's save_pretrained wrote")
+    }
+
     private static func selection(_ key: String, _ fields: JSONFields) throws(LoadError) -> Selection? {
         guard let value = fields[key] else { return nil }
         if let pattern = value.string { return .pattern(pattern) }

@@ -11,7 +11,7 @@ enum Fixtures {
     static let matching = folder + "/golden/peft_matching.json"
     static let areThere = FileManager.default.fileExists(atPath: matching)
 
-    /// `DORA_TEST_DATA`: a folder with downloaded adapters, described in `docs/TESTING.md`.
+    /// `DORA_TEST_DATA`: a folder with downloaded adapters in `adapters/`; tests that need it say so when it is not set.
     static let realData = ProcessInfo.processInfo.environment["DORA_TEST_DATA"]
 
     static func bytes(_ path: String) throws -> [UInt8] {
