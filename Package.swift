@@ -8,6 +8,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// For the modules that loop over weights and vocabularies: unoptimized, the tests would take minutes.
+let optimized = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 let package = Package(
     name: "dora",
     products: [
@@ -27,7 +30,7 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(
             name: "DoraTensor", dependencies: ["CKernels", "COpenBLAS"], path: "Sources/Tensor",
-            swiftSettings: strict),
+            swiftSettings: optimized),
 
         // Files to weights: safetensors, configurations, adapters, the merge, tokenizers.
         .target(
@@ -35,12 +38,12 @@ let package = Package(
             linkerSettings: [.linkedLibrary("sentencepiece")]),
         .target(
             name: "DoraLoader", dependencies: ["DoraTensor", "CSentencePiece"], path: "Sources/Loader",
-            swiftSettings: strict),
+            swiftSettings: optimized),
 
         // Weights to tokens: the forward pass, the KV cache, greedy decoding.
         .target(
             name: "DoraRuntime", dependencies: ["DoraLoader", "DoraTensor"], path: "Sources/Runtime",
-            swiftSettings: strict),
+            swiftSettings: optimized),
 
         // Tokens to lines: what the commands print.
         .target(

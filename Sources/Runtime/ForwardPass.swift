@@ -59,7 +59,7 @@ package final class ForwardPass {
         for start in stride(from: 0, to: tokens.count, by: chunk) {
             let range = start..<min(start + chunk, tokens.count)
             try advance(tokens[range], weights: weights, cache: cache)
-            let wanted = everyLogit ? range : max(range.lowerBound, tokens.count - 1)..<range.upperBound
+            let wanted = everyLogit ? range : range.clamped(to: tokens.count - 1..<tokens.count)
             try readLogits(of: wanted, chunkStart: start, weights: weights, body)
         }
     }

@@ -34,7 +34,11 @@ enum Logits {
             top: likeliest(top, in: logits).map { TokenLogprob.Alternative(id: $0, logprob: logprob($0)) })
     }
 
+    /// One pass over the vocabulary for the few that are usually asked for.
     private static func likeliest(_ count: Int, in logits: UnsafeBufferPointer<Float>) -> [Int] {
+        if count > 64 {
+            return Array(logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }.prefix(count))
+        }
         guard count > 0 else { return [] }
         var best: [Int] = []
         for (id, logit) in logits.enumerated() {

@@ -1,0 +1,68 @@
+import DoraLoader
+import DoraRuntime
+import DoraTensor
+import FoundationEssentials
+import Testing
+
+/// The trained model that comes with the program, on the default path.
+@Suite struct DemoModelTests {
+    private static let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "models")
+
+    private func load(_ adapter: String?, storage: StorageOptions) throws -> LoadedModel {
+        try LoadedModel(
+            ModelSettings(
+                model: Self.models.appending(path: "base").path,
+                adapter: adapter.map { Self.models.appending(path: "adapters/\($0)").path }, storage: storage,
+                threads: 2))
+    }
+
+    /// The general text in pieces of at most 256 tokens.
+    private func text(_ tokenizer: any Tokenizer) throws -> [[Int]] {
+        let text = try String(
+            contentsOf: Self.models.appending(path: "evaluation/general.txt"), encoding: .utf8)
+        let ids = tokenizer.encode(text, addingSpecialTokens: false)
+        return stride(from: 0, to: ids.count, by: 256).map { Array(ids[$0..<min($0 + 256, ids.count)]) }
+    }
+
+    @Test(arguments: [nil, "sentiment", "topic"] as [String?]) func theDefaultPathStaysCloseToF32(
+        adapter: String?
+    ) throws {
+        let exact = try load(adapter, storage: StorageOptions(weights: .f32, merged: .f32))
+        let stored = try load(adapter, storage: StorageOptions())
+        let found = try Divergence(
+            of: stored.weights, from: exact.weights, exact.base.configuration,
+            texts: text(#require(exact.tokenizer)))
+        print("KL demo", adapter ?? "base", found)
+        #expect(found.tokens >= 2000)
+        #expect(found.entropy >= 1)
+        #expect(found.mean <= 2e-3)
+    }
+
+    private struct Line: Decodable {
+        let context: String
+        let target: String
+    }
+
+    @Test(arguments: ["sentiment", "topic"]) func heldOutPromptsAreAnsweredRight(adapter: String) throws {
+        let lines = try String(
+            contentsOf: Self.models.appending(path: "evaluation/\(adapter).jsonl"), encoding: .utf8
+        ).split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+        let adapted = try accuracy(load(adapter, storage: StorageOptions()), lines)
+        let base = try accuracy(load(nil, storage: StorageOptions()), lines)
+        print("accuracy", adapter, adapted, base)
+        #expect(adapted >= 0.9)
+        #expect(base <= 0.5)
+    }
+
+    private func accuracy(_ model: LoadedModel, _ lines: [Line]) throws -> Double {
+        let generator = try model.makeGenerator()
+        let tokenizer = try #require(model.tokenizer)
+        let right = try lines.count { line in
+            let prompt = tokenizer.encode(line.context, addingSpecialTokens: true)
+            let answer = try generator.generate(GenerationRequest(prompt: prompt, maximumTokens: 10)).text ?? ""
+            return answer.split(whereSeparator: \.isWhitespace).joined(separator: " ") == line.target
+        }
+        return Double(right) / Double(lines.count)
+    }
+}
