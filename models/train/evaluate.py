@@ -113,15 +113,19 @@ def report(folder):
         shown[task] = answers(model, tokenizer, rows[task])
         print(f"  adapter:            {accuracy(shown[task], rows[task]):.1f} %")
         bare = answers(without_magnitudes(load_decoded(folder / "base"), adapters[task]), tokenizer, rows[task])
-        print(f"  magnitudes ignored: {accuracy(bare, rows[task]):.1f} %, {changed(shown[task], bare):.1f} % of the outputs change")
+        lost = changed(shown[task], bare)
+        print(f"  magnitudes ignored: {accuracy(bare, rows[task]):.1f} %, {lost:.1f} % of the outputs change")
         print(f"  |m / norm - 1|: {magnitudes(model)}")
         small = answers(with_adapter(load_int8(folder / "base"), adapters[task]), tokenizer, rows[task])
-        print(f"  adapter, bitsandbytes int8 arithmetic: {accuracy(small, rows[task]):.1f} %, {changed(shown[task], small):.1f} % of the outputs change")
+        differ = changed(shown[task], small)
+        print(f"  adapter in bitsandbytes' int8 arithmetic: {accuracy(small, rows[task]):.1f} %, {differ:.1f} % differ")
     print()
     print(f"the two adapters differ on {changed(shown[TASKS[0]], shown[TASKS[1]]):.1f} % of the prompts")
-    print(rows[TASKS[0]][0]["context"])
+    # The first prompt that gets three different answers.
+    index = next((i for i in range(len(plain)) if len({made[i] for made in shown.values()}) == 3), 0)
+    print(rows[TASKS[0]][index]["context"])
     for name, made in shown.items():
-        print(f"  {name}: {made[0]}")
+        print(f"  {name}: {made[index]}")
 
 
 if __name__ == "__main__":
