@@ -123,7 +123,8 @@ package final class ForwardPass {
     private func norm(_ weight: [Float], tokens: Int) {
         compute.parallel(tokens) { row in
             compute.rmsNorm(
-                residual.row(row), weight: weight, count: weight.count, epsilon: Float(configuration.rmsNormEps),
+                residual.row(row), weight: weight, count: weight.count,
+                epsilon: Float(configuration.rmsNormEps),
                 into: normed.row(row))
         }
         normed.refill(tokens: tokens)
@@ -155,7 +156,8 @@ package final class ForwardPass {
             let rows = start..<min(start + Self.logitRows, tokens.upperBound)
             for (row, token) in rows.enumerated() {
                 compute.rmsNorm(
-                    residual.row(token - chunkStart), weight: weights.finalNorm, count: weights.finalNorm.count,
+                    residual.row(token - chunkStart), weight: weights.finalNorm,
+                    count: weights.finalNorm.count,
                     epsilon: Float(configuration.rmsNormEps), into: headInput.row(row))
             }
             headInput.refill(tokens: rows.count)

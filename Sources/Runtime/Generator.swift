@@ -11,7 +11,8 @@ package struct GenerationRequest: Sendable {
     package var logprobs: Int?
 
     package init(
-        prompt: [Int], maximumTokens: Int = 256, stops: [String] = [], ignoresEOS: Bool = false, logprobs: Int? = nil
+        prompt: [Int], maximumTokens: Int = 256, stops: [String] = [], ignoresEOS: Bool = false,
+        logprobs: Int? = nil
     ) {
         self.prompt = prompt
         self.maximumTokens = maximumTokens
@@ -53,7 +54,8 @@ package final class Generator {
     /// - Parameter context: positions that a sequence may have; nil for the model's own maximum.
     /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
     package init(
-        _ configuration: ModelConfiguration, weights: ModelWeights, eosIDs: [Int], tokenizer: (any Tokenizer)?,
+        _ configuration: ModelConfiguration, weights: ModelWeights, eosIDs: [Int],
+        tokenizer: (any Tokenizer)?,
         context: Int? = nil, halfCache: Bool, chunk: Int = ForwardPass.defaultChunk, on compute: Compute
     ) throws {
         let maximum = configuration.maximumPositions

@@ -21,7 +21,8 @@ package struct LoadedModel {
         let start = clock.now
         let compute = try Compute(threads: settings.threads ?? Compute.usableCores)
         let base = try BaseModel(
-            folder: settings.model, quantization: settings.quantization, storage: settings.storage, on: compute,
+            folder: settings.model, quantization: settings.quantization, storage: settings.storage,
+            on: compute,
             progress: progress)
         let defaults = try GenerationDefaults(folder: settings.model, configuration: base.configuration)
         tokenizer = try TokenizerFolder.load(folder: settings.model)
@@ -44,7 +45,8 @@ package struct LoadedModel {
 
     package func makeGenerator() throws -> Generator {
         try Generator(
-            base.configuration, weights: weights, eosIDs: eosIDs, tokenizer: tokenizer, context: settings.context,
+            base.configuration, weights: weights, eosIDs: eosIDs, tokenizer: tokenizer,
+            context: settings.context,
             halfCache: settings.isHalfCache, on: compute)
     }
 }

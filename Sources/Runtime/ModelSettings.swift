@@ -20,7 +20,8 @@ package struct ModelSettings: Sendable {
 
     package init(
         model: String, adapter: String? = nil, quantization: Quantization? = nil,
-        storage: StorageOptions = StorageOptions(), cache: Cache? = nil, context: Int? = nil, threads: Int? = nil
+        storage: StorageOptions = StorageOptions(), cache: Cache? = nil, context: Int? = nil,
+        threads: Int? = nil
     ) {
         self.model = model
         self.adapter = adapter

@@ -1,4 +1,5 @@
 import DoraLoader
+
 #if canImport(Glibc)
 import Glibc
 #endif

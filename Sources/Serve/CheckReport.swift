@@ -34,14 +34,16 @@ package struct CheckReport: Encodable, Sendable {
     package init(_ model: LoadedModel) {
         let configuration = model.base.configuration
         base = Base(
-            model: model.settings.model, layers: configuration.layerCount, hidden_size: configuration.hiddenSize,
+            model: model.settings.model, layers: configuration.layerCount,
+            hidden_size: configuration.hiddenSize,
             vocabulary_size: configuration.vocabularySize, matrix_bytes: model.base.weights.matrixBytes,
             linear_format: model.base.weights.layers.first?[.query].formatName ?? "none",
             head_format: model.base.weights.head.formatName)
         adapter = model.settings.adapter
         modules = (model.merge?.entries ?? []).map { entry in
             Module(
-                module: entry.module, rank: entry.rank, scaling: Double(entry.scaling), dora: entry.hasMagnitude,
+                module: entry.module, rank: entry.rank, scaling: Double(entry.scaling),
+                dora: entry.hasMagnitude,
                 format: entry.format, bytes: entry.bytes, survival: entry.survival)
         }
         adapted_bytes = model.merge?.bytes ?? 0

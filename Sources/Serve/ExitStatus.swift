@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraRuntime
+
 #if canImport(Glibc)
 import Glibc
 #endif

@@ -1,4 +1,5 @@
 package import DoraLoader
+
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -53,7 +54,8 @@ package enum Prompt: Sendable, Equatable {
     }
 
     /// The model's token ids.
-    package func encoded(by tokenizer: (any Tokenizer)?, model: String, addingSpecialTokens: Bool) throws(Problem)
+    package func encoded(by tokenizer: (any Tokenizer)?, model: String, addingSpecialTokens: Bool)
+        throws(Problem)
         -> [Int]
     {
         switch self {

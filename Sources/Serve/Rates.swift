@@ -1,4 +1,5 @@
 package import DoraRuntime
+
 #if canImport(Glibc)
 import Glibc
 #endif

@@ -73,7 +73,8 @@ package struct Reply: Encodable, Sendable {
             hasLogprobs ? completion.logprobs.map(Logprob.init(value:)) : nil, forKey: .logprobs)
         try container.encode(
             Usage(
-                prompt_tokens: promptTokens, completion_tokens: generated, total_tokens: promptTokens + generated),
+                prompt_tokens: promptTokens, completion_tokens: generated,
+                total_tokens: promptTokens + generated),
             forKey: .usage)
         try container.encode(timing, forKey: .timing)
         try container.encode(completion.decodeRate, forKey: .tokens_per_second)

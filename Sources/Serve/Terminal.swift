@@ -1,4 +1,5 @@
 package import DoraLoader
+
 #if canImport(Glibc)
 import Glibc
 #endif

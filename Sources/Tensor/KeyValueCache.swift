@@ -61,7 +61,8 @@ package final class KeyValueCache {
             view.blocks = pointers.baseAddress
             view.half = geometry.isHalf
             view.key_offset = Int64(layer * geometry.keysPerLayer)
-            view.value_offset = Int64(geometry.layers * geometry.keysPerLayer + layer * geometry.valuesPerLayer)
+            view.value_offset = Int64(
+                geometry.layers * geometry.keysPerLayer + layer * geometry.valuesPerLayer)
             view.value_stride = Int64(geometry.valueStride)
             view.kv_heads = Int64(geometry.keyValueHeads)
             view.head_size = Int64(geometry.headSize)

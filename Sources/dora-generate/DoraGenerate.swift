@@ -22,7 +22,9 @@ import FoundationEssentials
 
     @OptionGroup var options: ModelOptions
 
-    @Option(help: ArgumentHelp("Prompt. Default: standard input, without one final line feed.", valueName: "text"))
+    @Option(
+        help: ArgumentHelp("Prompt. Default: standard input, without one final line feed.", valueName: "text")
+    )
     var prompt: String?
 
     @Option(help: ArgumentHelp("File that holds the prompt.", valueName: "file"))
@@ -31,7 +33,8 @@ import FoundationEssentials
     @Option(help: "Most tokens to generate.")
     var maxTokens = 256
 
-    @Option(help: ArgumentHelp("End the text before this string; may be given several times.", valueName: "text"))
+    @Option(
+        help: ArgumentHelp("End the text before this string; may be given several times.", valueName: "text"))
     var stop: [String] = []
 
     @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-sequence token.")
@@ -46,7 +49,8 @@ import FoundationEssentials
     @Flag(help: "Print the prompt's token ids and stop; needs only the tokenizer's files.")
     var tokenize = false
 
-    @Option(help: ArgumentHelp("With --json: log probabilities, and those of the K likeliest.", valueName: "k"))
+    @Option(
+        help: ArgumentHelp("With --json: log probabilities, and those of the K likeliest.", valueName: "k"))
     var logprobs: Int?
 
     @Flag(help: "Generate nothing; print the log probability of every prompt token after the first.")
@@ -63,7 +67,9 @@ import FoundationEssentials
 
     func validate() throws {
         if maxTokens < 0 { throw ValidationError("--max-tokens must not be negative") }
-        if let logprobs, !(0...1000).contains(logprobs) { throw ValidationError("--logprobs must be 0...1000") }
+        if let logprobs, !(0...1000).contains(logprobs) {
+            throw ValidationError("--logprobs must be 0...1000")
+        }
         if stop.contains("") { throw ValidationError("--stop must not be empty") }
         if prompt != nil && promptFile != nil {
             throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")

@@ -74,7 +74,8 @@ struct Generation {
         if let failure { throw failure }
         if command.json {
             let reply = Reply(
-                prompt: ids, completion: completion, hasLogprobs: command.logprobs != nil, loadTime: model.loadTime,
+                prompt: ids, completion: completion, hasLogprobs: command.logprobs != nil,
+                loadTime: model.loadTime,
                 mergeTime: model.mergeTime, model: settings.model, adapter: settings.adapter)
             try Terminal.write(try reply.jsonLine + "\n")
         } else if printsIDs {

@@ -14,7 +14,8 @@ struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Folder of the base model, in the Hugging Face layout.",
-            discussion: "Default: $DORA_MODEL, else the demo model that comes with the program.", valueName: "dir"))
+            discussion: "Default: $DORA_MODEL, else the demo model that comes with the program.",
+            valueName: "dir"))
     var model: String?
 
     @Option(help: ArgumentHelp("Folder of a PEFT adapter (DoRA or LoRA).", valueName: "dir"))
@@ -30,7 +31,8 @@ struct ModelOptions: ParsableArguments {
     var weights: StorageOptions.Weights = .native
 
     @Option(
-        help: "How adapted matrices are stored: auto is q8 over an 8- or 4-bit base, else the base's own type.")
+        help:
+            "How adapted matrices are stored: auto is q8 over an 8- or 4-bit base, else the base's own type.")
     var merged: StorageOptions.Merged = .auto
 
     @Option(help: "How the output head is stored: auto is q8 when the linear layers are quantized.")
@@ -50,11 +52,13 @@ struct ModelOptions: ParsableArguments {
     func settings(environment: [String: String]) throws -> ModelSettings {
         guard let model = model ?? environment["DORA_MODEL"] ?? BundledModel.find() else {
             throw ValidationError(
-                "no model: give --model DIR or set DORA_MODEL (the demo model was not found beside this program)")
+                "no model: give --model DIR or set DORA_MODEL (the demo model was not found beside this program)"
+            )
         }
         return ModelSettings(
             model: model, adapter: adapter, quantization: quantize,
-            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv, context: context,
+            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
+            context: context,
             threads: threads)
     }
 }

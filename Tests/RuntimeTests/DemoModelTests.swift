@@ -6,7 +6,8 @@ import Testing
 
 /// The trained model that comes with the program, on the default path.
 @Suite struct DemoModelTests {
-    private static let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    private static let models = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: "models")
 
     private func load(_ adapter: String?, storage: StorageOptions) throws -> LoadedModel {
@@ -17,12 +18,12 @@ import Testing
                 threads: 2))
     }
 
-    /// The general text in pieces of at most 256 tokens.
+    /// The paragraphs of the general text, each a text of its own.
     private func text(_ tokenizer: any Tokenizer) throws -> [[Int]] {
         let text = try String(
             contentsOf: Self.models.appending(path: "evaluation/general.txt"), encoding: .utf8)
-        let ids = tokenizer.encode(text, addingSpecialTokens: false)
-        return stride(from: 0, to: ids.count, by: 256).map { Array(ids[$0..<min($0 + 256, ids.count)]) }
+        return text.split(separator: "\n\n").map { tokenizer.encode(String($0), addingSpecialTokens: true) }
+            .filter { !$0.isEmpty }
     }
 
     @Test(arguments: [nil, "sentiment", "topic"] as [String?]) func theDefaultPathStaysCloseToF32(
@@ -33,7 +34,6 @@ import Testing
         let found = try Divergence(
             of: stored.weights, from: exact.weights, exact.base.configuration,
             texts: text(#require(exact.tokenizer)))
-        print("KL demo", adapter ?? "base", found)
         #expect(found.tokens >= 2000)
         #expect(found.entropy >= 1)
         #expect(found.mean <= 2e-3)
@@ -50,7 +50,6 @@ import Testing
         ).split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
         let adapted = try accuracy(load(adapter, storage: StorageOptions()), lines)
         let base = try accuracy(load(nil, storage: StorageOptions()), lines)
-        print("accuracy", adapter, adapted, base)
         #expect(adapted >= 0.9)
         #expect(base <= 0.5)
     }
@@ -60,7 +59,8 @@ import Testing
         let tokenizer = try #require(model.tokenizer)
         let right = try lines.count { line in
             let prompt = tokenizer.encode(line.context, addingSpecialTokens: true)
-            let answer = try generator.generate(GenerationRequest(prompt: prompt, maximumTokens: 10)).text ?? ""
+            let answer =
+                try generator.generate(GenerationRequest(prompt: prompt, maximumTokens: 10)).text ?? ""
             return answer.split(whereSeparator: \.isWhitespace).joined(separator: " ") == line.target
         }
         return Double(right) / Double(lines.count)

@@ -1,6 +1,7 @@
 import DoraLoader
 import DoraRuntime
 import DoraTensor
+
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -13,7 +14,9 @@ struct Divergence {
     private(set) var entropy = 0.0
     private(set) var tokens = 0
 
-    init(of stored: ModelWeights, from exact: ModelWeights, _ configuration: ModelConfiguration, texts: [[Int]]) throws {
+    init(
+        of stored: ModelWeights, from exact: ModelWeights, _ configuration: ModelConfiguration, texts: [[Int]]
+    ) throws {
         let compute = try Compute(threads: 2)
         let pass = try ForwardPass(configuration, on: compute)
         for text in texts {

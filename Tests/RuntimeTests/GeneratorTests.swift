@@ -32,7 +32,8 @@ import Testing
 
     @Test func theContextEndsTheOutput() throws {
         let (generator, prompt) = try model(context: 8)
-        let completion = try generator.generate(GenerationRequest(prompt: prompt.prompt_ids, maximumTokens: 100))
+        let completion = try generator.generate(
+            GenerationRequest(prompt: prompt.prompt_ids, maximumTokens: 100))
         // Eight positions hold the prompt of five and three more tokens; a ninth token needs no position.
         #expect(completion.tokenIDs.count == 4)
         #expect(completion.finishReason == .length)
@@ -40,7 +41,8 @@ import Testing
 
     @Test func noTokensAreMadeWhenNoneAreWanted() throws {
         let (generator, prompt) = try model()
-        let completion = try generator.generate(GenerationRequest(prompt: prompt.prompt_ids, maximumTokens: 0))
+        let completion = try generator.generate(
+            GenerationRequest(prompt: prompt.prompt_ids, maximumTokens: 0))
         #expect(completion.tokenIDs.isEmpty && completion.finishReason == .length)
     }
 
@@ -81,7 +83,9 @@ import Testing
 
     @Test(arguments: [Float.nan, .infinity, -.infinity]) func damagedLogitsAreRefused(bad: Float) {
         let logits: [Float] = [1, bad, 3]
-        #expect(throws: RuntimeError.notFinite) { try logits.withUnsafeBufferPointer { try Logits.greedy($0) } }
+        #expect(throws: RuntimeError.notFinite) {
+            try logits.withUnsafeBufferPointer { try Logits.greedy($0) }
+        }
     }
 
     @Test func alternativesAreLikeliestFirstAndLowestIDFirstInATie() {

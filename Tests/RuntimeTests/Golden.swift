@@ -32,7 +32,9 @@ enum Fixtures {
     /// Names of all golden cases.
     static let cases: [String] = {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: path("golden"))) ?? []
-        return files.filter { $0.hasSuffix(".json") && $0 != "peft_matching.json" }.map { String($0.dropLast(5)) }
-            .sorted()
+        return files.filter { $0.hasSuffix(".json") && $0 != "peft_matching.json" }.map {
+            String($0.dropLast(5))
+        }
+        .sorted()
     }()
 }

@@ -42,13 +42,15 @@ struct TestModel {
     let compute: Compute
 
     init(
-        _ golden: GoldenCase, storage: StorageOptions, halfCache: Bool = false, chunk: Int = 256, threads: Int = 1,
+        _ golden: GoldenCase, storage: StorageOptions, halfCache: Bool = false, chunk: Int = 256,
+        threads: Int = 1,
         kernels: String? = nil
     ) throws {
         compute = try Compute(threads: threads, kernels: kernels)
         base = try BaseModel(
             folder: Fixtures.path("bases/\(golden.base)"),
-            quantization: golden.quantize.flatMap(Quantization.init(rawValue:)), storage: storage, on: compute)
+            quantization: golden.quantize.flatMap(Quantization.init(rawValue:)), storage: storage, on: compute
+        )
         if let name = golden.adapter {
             let adapter = try Adapter(
                 folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
@@ -57,13 +59,15 @@ struct TestModel {
             weights = base.weights
         }
         generator = try Generator(
-            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: halfCache, chunk: chunk,
+            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: halfCache,
+            chunk: chunk,
             on: compute)
     }
 
     func generate(_ prompt: GoldenCase.Prompt) throws -> Completion {
         try generator.generate(
             GenerationRequest(
-                prompt: prompt.prompt_ids, maximumTokens: prompt.greedy_ids.count, ignoresEOS: true, logprobs: 5))
+                prompt: prompt.prompt_ids, maximumTokens: prompt.greedy_ids.count, ignoresEOS: true,
+                logprobs: 5))
     }
 }

@@ -11,7 +11,8 @@ import Testing
         "biases--dora-bias-all", "head-dim--dora-qkv-head-dim",
     ]
     private static let storages = [
-        StorageOptions(), StorageOptions(weights: .f32, merged: .f32), StorageOptions(weights: .q8, merged: .q8),
+        StorageOptions(), StorageOptions(weights: .f32, merged: .f32),
+        StorageOptions(weights: .q8, merged: .q8),
         StorageOptions(merged: .q4, head: .q4),
     ]
 
@@ -24,13 +25,17 @@ import Testing
         let prompt = try #require(golden.prompts.last)
         let expected = try reference.generate(prompt)
         for (chunk, threads, kernels) in [
-            (1, 1, nil), (7, 2, nil), (256, 3, nil), (13, 2, "portable"), (64, 1, Compute.availableKernels.last),
+            (1, 1, nil), (7, 2, nil), (256, 3, nil), (13, 2, "portable"),
+            (64, 1, Compute.availableKernels.last),
         ] as [(Int, Int, String?)] {
             let model = try TestModel(
-                golden, storage: storage, halfCache: halfCache, chunk: chunk, threads: threads, kernels: kernels)
+                golden, storage: storage, halfCache: halfCache, chunk: chunk, threads: threads,
+                kernels: kernels)
             let found = try model.generate(prompt)
             #expect(found.tokenIDs == expected.tokenIDs)
-            #expect(found.logprobs == expected.logprobs, "chunk \(chunk), \(threads) threads, \(kernels ?? "best")")
+            #expect(
+                found.logprobs == expected.logprobs,
+                "chunk \(chunk), \(threads) threads, \(kernels ?? "best")")
         }
     }
 
@@ -49,10 +54,12 @@ import Testing
         let model = try TestModel(golden, storage: StorageOptions())
         let plain = try TestModel(try GoldenCase.load("int8"), storage: StorageOptions())
         let generator = try Generator(
-            model.base.configuration, weights: model.base.weights, eosIDs: [], tokenizer: nil, halfCache: false,
+            model.base.configuration, weights: model.base.weights, eosIDs: [], tokenizer: nil,
+            halfCache: false,
             on: model.compute)
         let prompt = try #require(golden.prompts.first)
-        let request = GenerationRequest(prompt: prompt.prompt_ids, maximumTokens: 8, ignoresEOS: true, logprobs: 5)
+        let request = GenerationRequest(
+            prompt: prompt.prompt_ids, maximumTokens: 8, ignoresEOS: true, logprobs: 5)
         #expect(try generator.generate(request).logprobs == plain.generator.generate(request).logprobs)
         for (layer, adapted) in zip(model.base.weights.layers, model.weights.layers) {
             for projection in [Projection.output, .gate, .up, .down] {

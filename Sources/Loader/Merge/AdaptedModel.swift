@@ -105,7 +105,8 @@ private struct AdapterMerge {
         }
         report.add(
             entry(
-                module, update, format: format.name, bytes: result.matrix.byteCount, survival: result.survival),
+                module, update, format: format.name, bytes: result.matrix.byteCount, survival: result.survival
+            ),
             zeros: result.zeroRows)
     }
 
@@ -145,7 +146,8 @@ private struct AdapterMerge {
     }
 
     private func entry(
-        _ module: ModuleInventory.Module, _ update: LowRankUpdate?, format: String, bytes: Int, survival: Double?
+        _ module: ModuleInventory.Module, _ update: LowRankUpdate?, format: String, bytes: Int,
+        survival: Double?
     ) -> MergeReport.Entry {
         MergeReport.Entry(
             module: module.name, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,

@@ -1,4 +1,3 @@
-
 /// What a merge did, for `--check`, logs and warnings.
 package struct MergeReport: Sendable {
     package struct Entry: Sendable {
@@ -37,7 +36,8 @@ package struct MergeReport: Sendable {
         }
         if zeros > 0 {
             warnings.append(
-                "\(entry.module): \(zeros) rows of the adapted matrix are all zero and stay so; PEFT makes them NaN")
+                "\(entry.module): \(zeros) rows of the adapted matrix are all zero and stay so; PEFT makes them NaN"
+            )
         }
     }
 

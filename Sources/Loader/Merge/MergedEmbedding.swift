@@ -42,7 +42,8 @@ struct MergedEmbedding: WeightSource {
             for (offset, row) in rows.enumerated() {
                 let values = out + offset * columns
                 Compute.multiplyAdd(
-                    factors + row * rank, hiddenFactors, into: values, m: 1, n: columns, k: rank, alpha: scaling)
+                    factors + row * rank, hiddenFactors, into: values, m: 1, n: columns, k: rank,
+                    alpha: scaling)
                 for column in 0..<columns { values[column] *= columnScales[column] }
             }
         }

@@ -13,7 +13,8 @@ extension BaseModel {
         let configuration = try ModelConfiguration(folder: folder)
         let inventory = ModuleInventory(configuration)
         let checkpoint = try Checkpoint(folder: folder)
-        let reader = CheckpointReader(checkpoint: checkpoint, inventory: inventory, quantization: quantization)
+        let reader = CheckpointReader(
+            checkpoint: checkpoint, inventory: inventory, quantization: quantization)
         let sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         let isQuantized = sources.contains {
@@ -89,7 +90,8 @@ private struct CheckpointReader {
             try refuseQuantizingAgain(module.weightName)
             try checkLayout(module.name)
             return try Int8Weights(
-                weight: weight, rowMaxima: checkpoint.tensor("\(module.name).SCB"), rows: rows, columns: columns)
+                weight: weight, rowMaxima: checkpoint.tensor("\(module.name).SCB"), rows: rows,
+                columns: columns)
         }
         let dense = try DenseWeights(weight, rows: rows, columns: columns)
         guard let quantization, module.name != ModuleInventory.head else { return dense }
@@ -144,7 +146,8 @@ private struct CheckpointReader {
     }
 
     func weights(
-        _ configuration: ModelConfiguration, sources: [String: any WeightSource], packed: [String: PackedMatrix]
+        _ configuration: ModelConfiguration, sources: [String: any WeightSource],
+        packed: [String: PackedMatrix]
     ) throws(LoadError) -> ModelWeights {
         guard let embedding = sources[ModuleInventory.embedding] else {
             throw missing(ModuleInventory.embedding + ".weight")

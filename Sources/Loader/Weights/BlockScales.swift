@@ -47,7 +47,8 @@ package enum BlockScales: Sendable {
         case .nested(let nested):
             nested.codes.withBytes { codes in
                 blocks.map { block in
-                    nested.map[Int(codes[block])] * nested.groupMaxima[block / nested.groupSize] + nested.offset
+                    nested.map[Int(codes[block])] * nested.groupMaxima[block / nested.groupSize]
+                        + nested.offset
                 }
             }
         }

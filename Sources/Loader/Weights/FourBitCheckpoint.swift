@@ -5,7 +5,9 @@ import DoraTensor
 extension FourBitWeights {
     /// The tensor that says how `weight` is quantized; nil when the module is not in 4 bits.
     static func stateName(of module: String, in checkpoint: Checkpoint) -> String? {
-        ["nf4", "fp4"].map { "\(module).weight.quant_state.bitsandbytes__\($0)" }.first { checkpoint[$0] != nil }
+        ["nf4", "fp4"].map { "\(module).weight.quant_state.bitsandbytes__\($0)" }.first {
+            checkpoint[$0] != nil
+        }
     }
 
     /// - Throws: `LoadError` naming the tensor that does not fit the others, or the field of its state.
@@ -53,7 +55,8 @@ extension FourBitWeights {
             guard absmax.elementType.isFloat else {
                 throw LoadError(
                     .mismatch, file: absmax.file, field: absmax.name, expected: "F32",
-                    found: absmax.elementType.rawValue, advice: "the checkpoint is damaged; download it again")
+                    found: absmax.elementType.rawValue, advice: "the checkpoint is damaged; download it again"
+                )
             }
             return .plain(absmax)
         }

@@ -13,14 +13,17 @@ enum Place {
         case "model.norm": self = .finalNorm
         default:
             let parts = module.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
-            guard parts.count == 4, parts[0] == "model", parts[1] == "layers", let layer = Int(parts[2]) else {
+            guard parts.count == 4, parts[0] == "model", parts[1] == "layers", let layer = Int(parts[2])
+            else {
                 return nil
             }
             switch String(parts[3]) {
             case "input_layernorm": self = .inputNorm(layer: layer)
             case "post_attention_layernorm": self = .postAttentionNorm(layer: layer)
             case let name:
-                guard let projection = Projection.allCases.first(where: { $0.name == name }) else { return nil }
+                guard let projection = Projection.allCases.first(where: { $0.name == name }) else {
+                    return nil
+                }
                 self = .projection(layer: layer, projection)
             }
         }

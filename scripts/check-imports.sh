@@ -1,0 +1,27 @@
+#!/bin/sh
+# Data flows one way: each target may import only what stands before it (docs/ARCHITECTURE.md).
+set -eu
+cd "$(dirname "$0")/.."
+status=0
+check() { # folder, then the project's own modules that it may import
+    folder=$1
+    shift
+    found=$(grep -rhoE '^\s*(@testable |package |public |internal |private )*import [A-Za-z_]+' "Sources/$folder" --include='*.swift' \
+        | awk '{print $NF}' | sort -u | grep -E '^(Dora|C[A-Z])' || true)
+    for module in $found; do
+        case " $* " in
+        *" $module "*) ;;
+        *)
+            echo "Sources/$folder imports $module; it may import: ${*:-nothing of the project}" >&2
+            status=1
+            ;;
+        esac
+    done
+}
+check Tensor CKernels COpenBLAS
+check Loader DoraTensor CSentencePiece
+check Runtime DoraLoader DoraTensor
+check Serve DoraRuntime DoraLoader
+check dora-generate DoraServe DoraRuntime DoraLoader
+[ "$status" = 0 ] && echo "imports follow the one direction"
+exit "$status"
