@@ -22,6 +22,7 @@ struct LinearMerge {
 
     func run(on compute: Compute) throws(ComputeError) -> Result {
         let tiles = source.rows.roundedUp(to: PackedMatrix.tileRows) / PackedMatrix.tileRows
+        defer { source.dropPages(rows: 0..<source.rows) }
         let tallies = Mutex([Tally](repeating: Tally(), count: tiles))
         let matrix = try PackedMatrix.build(
             rows: source.rows, columns: source.columns, format: format, on: compute
