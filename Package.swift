@@ -33,7 +33,8 @@ let package = Package(
 
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
-            name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor"], swiftSettings: strict),
+            name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor", "CSentencePiece"],
+            swiftSettings: strict),
     ],
     cLanguageStandard: .gnu17,
     cxxLanguageStandard: .cxx17
