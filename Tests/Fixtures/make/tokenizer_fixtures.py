@@ -45,7 +45,7 @@ TEXTS = [
     "<|begin|>user<|end|>\n\n<|begin|> <|end|>x", "a<|end", "<tool> x<tool>y < tool>", "THE Word wOrd worD 'S",
     "word hotword wordhot word, word.word _word word_ 1word word1 éword wordé", "  strip  me \n", "\u2581x \u2581\u2581y\u2581",
     "aaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbb", "<0x41><0xE2> <0xff>", "Ġx Ċ â", "hot hot  hot   hot\thot",
-    "\U000e0041\U0010ffff\U0001f600\U00020000", "x" * 300, "日" * 40 + "1" * 40, "e\u0301" * 20,
+    "a\u0742\u0f81 a\u0f73\u0334 \u11de2 word\U00011de2 ² word½", "\U000e0041\U0010ffff\U0001f600\U00020000", "x" * 300, "日" * 40 + "1" * 40, "e\u0301" * 20,
 ]  # fmt: skip
 
 
