@@ -5,10 +5,10 @@ struct ScalarSet: Sendable {
         /// A set of general categories, by the bits of `GeneralCategories`.
         case categories(UInt32)
         case space
-        case word
+        /// Word characters. Outside brackets the reference asks another table, by which `² ³ ¹ ¼ ½ ¾` are some.
+        case word(inBrackets: Bool)
     }
 
-    /// `² ³ ¹ ¼ ½ ¾`: by the reference's table for Latin-1 these are word characters.
     private static let latinFractions: [UInt32] = [0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE]
 
     private var items: [(item: Item, isNegated: Bool)] = []
@@ -49,7 +49,8 @@ struct ScalarSet: Sendable {
                 case .range(let range): range.contains(value)
                 case .categories(let mask): GeneralCategories.bit(of: value) & mask != 0
                 case .space: ScalarClass.of(value) == .space
-                case .word: GeneralCategories.isWord(value) || Self.latinFractions.contains(value)
+                case .word(let inBrackets):
+                    GeneralCategories.isWord(value) || (!inBrackets && Self.latinFractions.contains(value))
                 }
             return isIn != isNegated
         }
