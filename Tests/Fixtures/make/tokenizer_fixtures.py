@@ -41,7 +41,7 @@ TEXTS = [
     "a\u1df6\u0334 \U00011935\U00011930", "你好，世界！日本語テキスト", "สวัสดีชาวโลก", "مرحبا بالعالم", "नमस्ते दुनिया",
     "👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽", "x\u00a0y\u00a0\u00a0z \u3000 \u2003w\u2028v\u0085u\u180et\u200bs", "ﬁﬂ ﬆ ß İı Ａ ſ K ſtraſse",
     "\x00\x01\x07\x1b[0m\x7f\x1c \x1f", "\ufeffbom \ufffd \u00ad\u2060", "def f(x):\n    return {'a': [1, 2]}  # ok\n\n",
-    "<html><b>&amp;</b></html> a/b\\c //!!?? ...", "https://example.org/a?b=c&d=1#e", "<s>hi</s> <s> x <unk>y", "a </s> \n b</s>c  <s>\td", "'ſtraſse it'ſx straße",
+    "<html><b>&amp;</b></html> a/b\\c //!!?? ...", "https://example.org/a?b=c&d=1#e", "<s>hi</s> <s> x <unk>y", "a </s> \n b</s>c  <s>\td", "a\n\n  x \n   y", "'ſtraſse it'ſx straße",
     "the word of the hot word",
     "<|begin|>user<|end|>\n\n<|begin|> <|end|>x", "a<|end", "<tool> x<tool>y < tool>", "THE Word wOrd worD 'S",
     "word hotword wordhot word, word.word _word word_ 1word word1 éword wordé", "  strip  me \n", "\u2581x \u2581\u2581y\u2581",
