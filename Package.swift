@@ -59,9 +59,13 @@ let package = Package(
 
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
-            name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor"], swiftSettings: strict),
+            name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor", "CSentencePiece"],
+            swiftSettings: strict),
         .testTarget(
             name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "GenerateTests", dependencies: ["dora-generate"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .gnu17,

@@ -43,4 +43,25 @@ import Testing
             try parse(String(repeating: "[", count: 100_000))
         }
     }
+
+    @Test(
+        arguments: [("12,", 12), ("0}", 0), ("7", 7), ("1e2]", 100), ("-1,", nil), ("1.5,", nil)]
+            as [(String, Int?)])
+    func anIndexIsAWholeNumberOfAtLeastZero(text: String, index: Int?) throws {
+        var reader = JSONReader(Array(text.utf8))
+        #expect(try reader.readIndex() == index)
+    }
+
+    @Test func anIndexWithALeadingZeroIsNotTakenWhole() throws {
+        var reader = JSONReader(Array("01,".utf8))
+        #expect(try reader.readIndex() == 0)
+        #expect(reader.offset == 1)
+    }
+
+    @Test func membersCanBeReadByTheBytesOfTheirKeys() throws {
+        var reader = JSONReader(Array(#"{"a\u00e9": 1, "": 2}"#.utf8))
+        var members: [[UInt8]: Int?] = [:]
+        try reader.readMembers { key, reader in members[key] = try reader.readIndex() }
+        #expect(members == [Array("aé".utf8): 1, []: 2])
+    }
 }

@@ -90,13 +90,9 @@ struct AddedTokens: Sendable {
         ScalarClass.of(UTF8Bytes.scalar(in: bytes, at: index).value) == .space
     }
 
-    /// Unicode's word characters: alphabetic, marks, decimal digits, connectors and joiners.
     private func isWord(_ bytes: [UInt8], _ index: Int) -> Bool {
-        guard let scalar = Unicode.Scalar(UTF8Bytes.scalar(in: bytes, at: index).value) else { return false }
-        let properties = scalar.properties
-        switch properties.generalCategory {
-        case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
-        default: return properties.isAlphabetic || properties.isJoinControl
-        }
+        let value = UTF8Bytes.scalar(in: bytes, at: index).value
+        // Here, not in its regular expressions, the reference counts the two joiners too.
+        return GeneralCategories.isWord(value) || value == 0x200C || value == 0x200D
     }
 }

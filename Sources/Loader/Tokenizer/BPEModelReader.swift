@@ -78,15 +78,18 @@ struct BPEModelReader {
             guard try pair.read(&reader) else {
                 throw malformed("merges[\(rank)]", "expected two tokens, as \"a b\" or [\"a\", \"b\"]")
             }
-            func id(_ range: Range<Int>) throws -> UInt32 {
-                if let id = vocabulary.id(of: pair.text, range) { return UInt32(id) }
+            func known(_ id: Int?, _ range: Range<Int>) throws -> UInt32 {
+                if let id { return UInt32(id) }
                 let token = String(decoding: pair.text[range], as: UTF8.self)
                 throw malformed("merges[\(rank)]", "\"\(token)\" is not in the vocabulary")
             }
+            let left = 0..<pair.boundary, right = pair.boundary..<pair.text.count
+            let guess = merges.last.map { Int($0.result) + 1 } ?? 0
             merges.append(
                 MergeTable.Merge(
-                    left: try id(0..<pair.boundary), right: try id(pair.boundary..<pair.text.count),
-                    rank: UInt32(rank), result: try id(0..<pair.text.count)))
+                    left: try known(vocabulary.id(of: pair.text, left), left),
+                    right: try known(vocabulary.id(of: pair.text, right), right), rank: UInt32(rank),
+                    result: try known(vocabulary.id(of: pair.text, guess: guess), pair.text.indices)))
         }
         return merges
     }

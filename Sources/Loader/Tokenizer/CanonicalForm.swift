@@ -10,13 +10,21 @@ enum CanonicalForm: Sendable {
     /// nor a composition: such a scalar is a barrier between two texts that are normalized each for itself.
     private static let referenceVersion: Unicode.Version = (major: 9, minor: 0)
 
+    /// Three Tibetan vowel signs look like base characters and decompose to marks. The standard library takes
+    /// them for the start of a new cluster and leaves marks before them where they are; it must see the parts.
+    private static let hiddenMarks: [Unicode.Scalar: String] = [
+        "\u{F73}": "\u{F71}\u{F72}", "\u{F75}": "\u{F71}\u{F74}", "\u{F81}": "\u{F71}\u{F80}",
+    ]
+
     func apply(_ text: [UInt8]) -> [UInt8] {
         guard text.contains(where: { $0 >= firstLeadThatChanges }) else { return text }
         var output: [UInt8] = []
         output.reserveCapacity(text.count)
         var segment = String.UnicodeScalarView()
         for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-            if scalar.value < 0x300 || isKnown(scalar) {
+            if let parts = Self.hiddenMarks[scalar] {
+                segment.append(contentsOf: parts.unicodeScalars)
+            } else if scalar.value < 0x300 || isKnown(scalar) {
                 segment.append(scalar)
             } else {
                 flush(&segment, into: &output)

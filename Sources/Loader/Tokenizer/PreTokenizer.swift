@@ -62,7 +62,7 @@ indirect enum PreTokenizer: Sendable {
             var index = range.lowerBound
             while index < range.upperBound {
                 let (value, length) = UTF8Bytes.scalar(in: bytes, at: index)
-                let isDigit = ScalarClass.of(value) == .number
+                let isDigit = ScalarClass.isNumeric(value)
                 if !isDigit, let last = spans.last, !last.isMatch {
                     spans[spans.count - 1].range = last.range.lowerBound..<index + length
                 } else {

@@ -24,4 +24,13 @@ enum ScalarClass: UInt8 {
         default: return properties.isWhitespace ? .space : .other
         }
     }
+
+    /// Whether a scalar is a number to the `Digits` step, which asks another library: one that knows Unicode 17.
+    static func isNumeric(_ scalar: UInt32) -> Bool {
+        if scalar < 0x1000 { return of(scalar) == .number }
+        switch Unicode.Scalar(scalar)?.properties.generalCategory {
+        case .decimalNumber, .letterNumber, .otherNumber: return true
+        default: return false
+        }
+    }
 }

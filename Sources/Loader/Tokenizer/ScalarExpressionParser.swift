@@ -69,7 +69,7 @@ struct ScalarExpressionParser {
         case "\\":
             if take("A") { return .anchor(.textStart) }
             if take("z") { return .anchor(.textEnd) }
-            let (item, isNegated) = try escape()
+            let (item, isNegated) = try escape(inBrackets: false)
             return .set(ScalarSet(item, isNegated: isNegated, foldsCase: foldsCase && isSingle(item)))
         default:
             if foldsCase { try checkFolding(next) }
@@ -136,9 +136,11 @@ extension ScalarExpressionParser {
         }
         if !isInterval { rest.removeFirst() }
         if let follower = rest.first, "*+?{".unicodeScalars.contains(follower) {
-            guard !isInterval, follower == "?" || follower == "+" else {
-                throw unsupported("a quantifier on a quantifier")
-            }
+            // After an interval + repeats the interval, and after {n} a ? makes it optional.
+            let isModifier =
+                isInterval
+                ? follower == "?" && limits.least != limits.most : follower == "?" || follower == "+"
+            guard isModifier else { throw unsupported("a quantifier on a quantifier") }
             limits.mode = follower == "?" ? .lazy : .possessive
             rest.removeFirst()
             if let another = rest.first, "*+?{".unicodeScalars.contains(another) {
@@ -202,19 +204,20 @@ extension ScalarExpressionParser {
         guard let next = rest.popFirst() else { throw malformed("a [ without its ]") }
         if next == "[" { throw unsupported("[ within brackets") }
         if next == "&", rest.first == "&" { throw unsupported("&& within brackets") }
-        if next == "\\" { return try escape() }
+        if next == "\\" { return try escape(inBrackets: true) }
         return (.range(next.value...next.value), false)
     }
 
     /// What follows a backslash.
-    private mutating func escape() throws(Problem) -> (item: ScalarSet.Item, isNegated: Bool) {
+    private mutating func escape(inBrackets: Bool) throws(Problem) -> (item: ScalarSet.Item, isNegated: Bool)
+    {
         guard let next = rest.popFirst() else { throw malformed("it ends with a backslash") }
         func only(_ value: UInt32) -> (ScalarSet.Item, Bool) { (.range(value...value), false) }
         switch next {
         case "s": return (.space, false)
         case "S": return (.space, true)
-        case "w": return (.word, false)
-        case "W": return (.word, true)
+        case "w": return (.word(inBrackets: inBrackets), false)
+        case "W": return (.word(inBrackets: inBrackets), true)
         case "d": return (.categories(GeneralCategories.mask("Nd") ?? 0), false)
         case "D": return (.categories(GeneralCategories.mask("Nd") ?? 0), true)
         case "p": return try property(isNegated: false)

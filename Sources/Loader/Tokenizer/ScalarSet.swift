@@ -5,8 +5,11 @@ struct ScalarSet: Sendable {
         /// A set of general categories, by the bits of `GeneralCategories`.
         case categories(UInt32)
         case space
-        case word
+        /// Word characters. Outside brackets the reference asks another table, by which `² ³ ¹ ¼ ½ ¾` are some.
+        case word(inBrackets: Bool)
     }
+
+    private static let latinFractions: [UInt32] = [0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE]
 
     private var items: [(item: Item, isNegated: Bool)] = []
     private var isNegated = false
@@ -46,7 +49,8 @@ struct ScalarSet: Sendable {
                 case .range(let range): range.contains(value)
                 case .categories(let mask): GeneralCategories.bit(of: value) & mask != 0
                 case .space: ScalarClass.of(value) == .space
-                case .word: GeneralCategories.isWord(value)
+                case .word(let inBrackets):
+                    GeneralCategories.isWord(value) || (!inBrackets && Self.latinFractions.contains(value))
                 }
             return isIn != isNegated
         }
@@ -109,6 +113,8 @@ enum GeneralCategories {
 
     private static func index(_ value: UInt32) -> UInt8 {
         guard let scalar = Unicode.Scalar(value) else { return 27 }
+        // Unicode 17 made it an other letter.
+        if value == 0x295 { return 1 }
         guard let age = scalar.properties.age, age <= ScalarClass.referenceVersion else {
             return scalar.properties.generalCategory == .privateUse ? 28 : 29
         }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Tokens by id and ids by token. Keys are bytes: as a Swift `String` the composed and the decomposed spelling
 /// of a word would be one key, and a vocabulary has both.
 struct Vocabulary: Sendable {
@@ -55,6 +57,13 @@ struct Vocabulary: Sendable {
         }
     }
 
+    /// As `id(of:_:)`, for a token that is likely to have the id `guess`: tokens mostly stand in the order of the
+    /// merges that make them, and neighbours in memory are found sooner than anything by hash.
+    func id(of bytes: [UInt8], guess: Int) -> Int? {
+        let isRight = spans.indices.contains(guess) && bytes.withUnsafeBytes { holds(guess, $0) }
+        return isRight ? guess : id(of: bytes)
+    }
+
     /// Adds a token; `id` must be within `0..<idLimit`.
     mutating func insert(_ token: [UInt8], id: Int) -> Insertion {
         if (count + 1) * 2 > slots.count { grow() }
@@ -86,9 +95,10 @@ struct Vocabulary: Sendable {
     private func holds(_ id: Int, _ token: UnsafeRawBufferPointer) -> Bool {
         let span = spans[id]
         guard Int(span.length) == token.count else { return false }
-        let start = Int(span.start)
+        if token.isEmpty { return true }
         return text.withUnsafeBytes { all in
-            UnsafeRawBufferPointer(rebasing: all[start..<start + token.count]).elementsEqual(token)
+            guard let first = all.baseAddress, let other = token.baseAddress else { return false }
+            return memcmp(first + Int(span.start), other, token.count) == 0
         }
     }
 
@@ -119,6 +129,7 @@ struct Vocabulary: Sendable {
             index += 1
         }
         hash = (hash ^ tail) &* factor
+        hash = (hash ^ hash >> 32) &* factor
         return UInt32(truncatingIfNeeded: hash >> 32)
     }
 }

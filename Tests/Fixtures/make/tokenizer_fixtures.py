@@ -41,11 +41,12 @@ TEXTS = [
     "a\u1df6\u0334 \U00011935\U00011930", "你好，世界！日本語テキスト", "สวัสดีชาวโลก", "مرحبا بالعالم", "नमस्ते दुनिया",
     "👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽", "x\u00a0y\u00a0\u00a0z \u3000 \u2003w\u2028v\u0085u\u180et\u200bs", "ﬁﬂ ﬆ ß İı Ａ ſ K ſtraſse",
     "\x00\x01\x07\x1b[0m\x7f\x1c \x1f", "\ufeffbom \ufffd \u00ad\u2060", "def f(x):\n    return {'a': [1, 2]}  # ok\n\n",
-    "<html><b>&amp;</b></html> a/b\\c //!!?? ...", "https://example.org/a?b=c&d=1#e", "<s>hi</s> <s> x <unk>y",
+    "<html><b>&amp;</b></html> a/b\\c //!!?? ...", "https://example.org/a?b=c&d=1#e", "<s>hi</s> <s> x <unk>y", "a </s> \n b</s>c  <s>\td", "a\n\n  x \n   y", "'ſtraſse it'ſx straße",
+    "the word of the hot word",
     "<|begin|>user<|end|>\n\n<|begin|> <|end|>x", "a<|end", "<tool> x<tool>y < tool>", "THE Word wOrd worD 'S",
     "word hotword wordhot word, word.word _word word_ 1word word1 éword wordé", "  strip  me \n", "\u2581x \u2581\u2581y\u2581",
     "aaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbb", "<0x41><0xE2> <0xff>", "Ġx Ċ â", "hot hot  hot   hot\thot",
-    "\U000e0041\U0010ffff\U0001f600\U00020000", "x" * 300, "日" * 40 + "1" * 40, "e\u0301" * 20,
+    "a\u0742\u0f81 a\u0f73\u0334 \u11de2 word\U00011de2 ² word½", "\U000e0041\U0010ffff\U0001f600\U00020000", "x" * 300, "日" * 40 + "1" * 40, "e\u0301" * 20,
 ]  # fmt: skip
 
 
@@ -94,8 +95,20 @@ def special(*names):
     return [AddedToken(n, special=True, normalized=False) for n in names]
 
 
+def byte_spelling(text):
+    """`text` in the alphabet of ByteLevel."""
+    pre = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return "".join(piece for piece, _ in pre.pre_tokenize_str(text))
+
+
 def llama3():
     tokenizer = byte_level(pattern=LLAMA3, ignore_merges=True)
+    model = json.loads(tokenizer.to_str())["model"]
+    # Tokens that no merge makes. The second is no pre-token: 'ſ is cut off as a contraction.
+    for text in ["Hello", "'ſtraſse", " straße"]:
+        model["vocab"][byte_spelling(text)] = len(model["vocab"])
+    merges = [tuple(merge) for merge in model["merges"]]
+    tokenizer.model = models.BPE(vocab=model["vocab"], merges=merges, ignore_merges=True)
     tokenizer.add_special_tokens(special("<|begin|>", "<|end|>", "<s>"))
     tokenizer.post_processor = processors.Sequence(
         [processors.ByteLevel(trim_offsets=False), template(tokenizer, "<|begin|> $A", ["<|begin|>"])]
@@ -150,7 +163,8 @@ def gemma():
 
 def metaspace(scheme, split, fuse):
     def make():
-        pre = pre_tokenizers.Metaspace(prepend_scheme="always")
+        # Trained on whole lines, so that there are merges across spaces, which `split` forbids.
+        pre = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
         tokenizer = bpe(pre, 420, special=["<unk>", "<s>", "</s>"], unk_token="<unk>", fuse_unk=fuse)
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=split)
         tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme)
@@ -183,6 +197,12 @@ def flags():
 
 def digits():
     tokenizer = byte_level()
+    tokenizer.add_special_tokens(
+        [
+            AddedToken("<s>", lstrip=True, normalized=False, special=True),
+            AddedToken("</s>", rstrip=True, normalized=False, special=True),
+        ]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=True)]
     )
@@ -265,6 +285,31 @@ TOKENIZERS = {
 }
 
 
+EXPRESSIONS = [
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    LLAMA3, QWEN, CASED, r"\w+", r"[\W_]", r"\d{2,3}?", r"o+?t|o{1,2}", r"[a-y]++x", r"[a-x]+x", r"(?>a|ab)c|b", r"(?:ab|a)(?:c|bcd)",
+    r"(?<=\p{Lu})\p{Ll}", r"(?<!o)[trd]", r"(?<=a(?:b|c))d", r"^\S|\S$", r"\A.|.\z", r"x{0}y|x*", r"\s*?\n|b??c", r"(?i:HOT|[k-s]\x{6f})",
+    r"(ab){2,}|(?:a|b){2}", r"[\p{^L}\s]+|[^\P{L}a-m]+", r"[-a]+|[a\-\]]+|[\]\[]", r"\p{P}+|\p{S}|\p{Sc}|[\p{M}\u0300]", r"a(?=b)|b(?!c)", r"(?:|a)b",
+    r"[\u0100-\x{1FFFF}]", r"x{,2}y", r"(?i:'S)(?-i:t)", r"(?:a+b?)*c|\.{2}",
+]  # fmt: skip
+
+SAMPLES = [
+    "abcd abac aabb ababab xxxy xy y", "foo hot Hot HOTTER koko ſo Ko", "12345 x²½ a_b", "AbCd ABcd ohm oto",
+    "line\nline two\r\n\n end", "a-]b[c] $5 €7 + e\u0301", "aaax aaxb axx", "'st 'St it'ſt", "acd abd aad .. ...", "",
+]
+
+
+def write_expressions():
+    """For each expression and text: the lengths, in scalars, of the matches and of what is between them."""
+    rows = []
+    for expression in EXPRESSIONS:
+        split = pre_tokenizers.Split(Regex(expression), "isolated")
+        for text in SAMPLES + (TEXTS if len(expression) > 60 else []):
+            rows.append([expression, text, [len(piece) for piece, _ in split.pre_tokenize_str(text)]])
+    lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows]
+    (OUTPUT / "expressions.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
 def random_ids(size, rng):
     for count in [0, 1, 1, 2, 3, 5, 8, 13] * 3:
         yield [rng.randrange(3, min(size, 280)) if rng.random() < 0.6 else rng.randrange(size) for _ in range(count)]
@@ -324,6 +369,8 @@ def write_sentencepiece(name, config=None, **options):
 def main():
     if OUTPUT.exists():
         shutil.rmtree(OUTPUT)
+    OUTPUT.mkdir(parents=True)
+    write_expressions()
     for name, (make, rewrite) in TOKENIZERS.items():
         write_tokenizer(name, make, rewrite)
     write_sentencepiece(
