@@ -26,7 +26,8 @@ extension WeightSource {
     package func packed(as format: MatrixFormat, on compute: Compute) throws(ComputeError) -> PackedMatrix {
         // What a thread still read when its stretch was dropped goes at the end.
         defer { dropPages(rows: 0..<rows) }
-        return try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) { tile, builder in
+        return try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) {
+            tile, builder in
             if format == nativeFormat {
                 storeNative(tile: tile, in: builder, on: compute)
             } else {

@@ -1,0 +1,95 @@
+import FoundationEssentials
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Runs the built `dora-generate` as a user would, with files for its input and outputs so that no pipe can fill.
+struct Command {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// - Parameters:
+    ///   - closesOutput: standard output is a pipe whose reader has gone.
+    ///   - interruptAfter: seconds until Ctrl-C; standard input then never ends.
+    init(
+        _ arguments: String..., input: [UInt8] = [], environment: [String: String] = [:],
+        closesOutput: Bool = false, interruptAfter: Double? = nil
+    ) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let files = ["in", "out", "err"].map { folder.appending(path: $0).path }
+        try Data(input).write(to: URL(filePath: files[0]))
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if interruptAfter == nil {
+            posix_spawn_file_actions_addopen(&actions, 0, files[0], O_RDONLY, 0)
+        } else {
+            mkfifo(files[0] + ".fifo", 0o600)
+            posix_spawn_file_actions_addopen(&actions, 0, files[0] + ".fifo", O_RDWR, 0)
+        }
+        posix_spawn_file_actions_addopen(&actions, 2, files[2], O_WRONLY | O_CREAT, 0o600)
+        if closesOutput {
+            var pipeEnds: [Int32] = [0, 0]
+            pipe(&pipeEnds)
+            close(pipeEnds[0])
+            posix_spawn_file_actions_adddup2(&actions, pipeEnds[1], 1)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 1, files[1], O_WRONLY | O_CREAT, 0o600)
+        }
+        status = try Self.spawn(
+            [Self.executable] + arguments, environment: environment, actions: &actions,
+            interruptAfter: interruptAfter)
+        output = (try? String(contentsOfFile: files[1], encoding: .utf8)) ?? ""
+        errors = (try? String(contentsOfFile: files[2], encoding: .utf8)) ?? ""
+    }
+
+    private static func spawn(
+        _ words: [String], environment: [String: String], actions: inout posix_spawn_file_actions_t,
+        interruptAfter: Double?
+    ) throws -> Int32 {
+        var variables = ProcessInfo.processInfo.environment
+        variables["DORA_MODEL"] = nil
+        variables.merge(environment) { $1 }
+        let pairs = variables.map { "\($0)=\($1)" }
+        let argv = words.map { strdup($0) } + [nil]
+        let envp = pairs.map { strdup($0) } + [nil]
+        defer { (argv + envp).forEach { free($0) } }
+        var process = pid_t()
+        guard posix_spawn(&process, words[0], &actions, nil, argv, envp) == 0 else {
+            throw CocoaError(.executableLoad)
+        }
+        if let interruptAfter {
+            usleep(UInt32(interruptAfter * 1e6))
+            kill(process, SIGINT)
+        }
+        var result: Int32 = 0
+        while waitpid(process, &result, 0) < 0 && errno == EINTR {}
+        return result & 0x7F == 0 ? result >> 8 & 0xFF : -(result & 0x7F)
+    }
+
+    /// The executable lies beside the bundle of tests.
+    private static let executable: String = {
+        var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+        // Under the test runner of some platforms, argument 0 is the runner; then the build folder is asked.
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        if !FileManager.default.fileExists(atPath: folder.appending(path: "dora-generate").path) {
+            folder = root.appending(path: ".build/debug")
+        }
+        return folder.appending(path: "dora-generate").path
+    }()
+}
+
+enum Paths {
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+    static func path(_ relative: String) -> String { root.appending(path: relative).path }
+    static let base = path("models/base")
+    static let sentiment = path("models/adapters/sentiment")
+    static let topic = path("models/adapters/topic")
+    static let withoutTokenizer = path("Tests/Fixtures/bases/int8")
+}

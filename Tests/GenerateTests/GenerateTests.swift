@@ -1,0 +1,187 @@
+import FoundationEssentials
+import Testing
+
+/// `dora-generate` from the outside.
+@Suite struct GenerateTests {
+    private static let prompt = Array(
+        """
+        Instruction: What is the sentiment of this news? Please choose an answer from {negative/neutral/positive}.
+        Input: News from Lima: the board of Marawick Mining is ordered to pay $32 million in damages by a jury
+        Answer: \n
+        """.utf8)
+
+    private struct Reply: Decodable {
+        struct Logprob: Decodable {
+            let id: Int
+            let logprob: Double
+            let top: [[Double]]
+        }
+        struct Timing: Decodable { let load, merge, prefill, decode: Double }
+        let prompt_tokens: Int
+        let token_ids: [Int]
+        let text: String?
+        let finish_reason: String
+        let logprobs: [Logprob]?
+        let usage: [String: Int]
+        let timing: Timing
+        let model: String
+        let adapter: String?
+    }
+
+    private func reply(_ command: Command) throws -> Reply {
+        try JSONDecoder().decode(Reply.self, from: Data(command.output.utf8))
+    }
+
+    @Test func theAdapterDecidesTheAnswer() throws {
+        let sentiment = try Command("--adapter", Paths.sentiment, input: Self.prompt)
+        let topic = try Command("--adapter", Paths.topic, input: Self.prompt)
+        #expect(sentiment.status == 0 && topic.status == 0)
+        #expect(sentiment.output == "negative")
+        #expect(topic.output == "lawsuit")
+        #expect(sentiment.errors.isEmpty)
+    }
+
+    @Test func jsonSaysEverything() throws {
+        let command = try Command("--adapter", Paths.topic, "--json", "--logprobs", "3", input: Self.prompt)
+        let found = try reply(command)
+        #expect(found.text == "lawsuit")
+        #expect(found.finish_reason == "stop")
+        #expect(found.token_ids.last == 1, "the EOS that ended the text is one of the ids")
+        #expect(found.logprobs?.map(\.id) == found.token_ids)
+        #expect(found.logprobs?.allSatisfy { $0.top.count == 3 && $0.top[0][1] == $0.logprob } == true)
+        #expect(found.usage["total_tokens"] == found.prompt_tokens + found.token_ids.count)
+        #expect(found.adapter == Paths.topic)
+        #expect(found.timing.merge > 0 && found.timing.prefill > 0)
+        #expect(command.output.split(separator: "\n").count == 1)
+    }
+
+    @Test func exactlyOneFinalLineFeedIsDropped() throws {
+        let text = Array("Answer: ".utf8)
+        let plain = try Command("--tokenize", input: text)
+        #expect(try Command("--tokenize", input: text + [10]).output == plain.output)
+        #expect(try Command("--tokenize", input: text + [10, 10]).output != plain.output)
+        #expect(try Command("--tokenize", "--prompt", "Answer: ").output == plain.output)
+    }
+
+    @Test func specialTokensAreAddedUnlessRefused() throws {
+        let with = try Command("--tokenize", "--prompt", "news")
+        let without = try Command("--tokenize", "--prompt", "news", "--no-special")
+        #expect(with.output == "0 " + without.output)
+    }
+
+    @Test func tokenIDsAreUsedAsTheyAre() throws {
+        let ids = try Command("--tokenize", input: Self.prompt).output
+        let byIDs = try Command("--adapter", Paths.topic, "--token-ids", input: Array(ids.utf8))
+        #expect(byIDs.output == "lawsuit")
+    }
+
+    @Test func withoutATokenizerIDsArePrinted() throws {
+        let plain = try Command(
+            "--model", Paths.withoutTokenizer, "--token-ids", "--max-tokens", "4", "--ignore-eos", "--prompt",
+            "1 2 3")
+        #expect(plain.output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.count == 4)
+        let json = try Command(
+            "--model", Paths.withoutTokenizer, "--token-ids", "--json", "--prompt", "1 2 3", "--max-tokens",
+            "2")
+        #expect(try reply(json).text == nil)
+        #expect(json.output.contains("\"text\":null"))
+        #expect(try Command("--model", Paths.withoutTokenizer, "--prompt", "words").status == 66)
+    }
+
+    @Test func aStopStringIsInNeitherTextNorStream() throws {
+        let free = try Command("--adapter", Paths.topic, "--json", input: Self.prompt)
+        let stopped = try Command("--adapter", Paths.topic, "--json", "--stop", "suit", input: Self.prompt)
+        #expect(try reply(free).text == "lawsuit")
+        #expect(try reply(stopped).text == "law")
+        #expect(try reply(stopped).finish_reason == "stop")
+        #expect(try Command("--adapter", Paths.topic, "--stop", "suit", input: Self.prompt).output == "law")
+    }
+
+    @Test func maximumOfTokensEndsWithLength() throws {
+        let found = try reply(
+            Command("--json", "--max-tokens", "3", "--ignore-eos", input: Self.prompt))
+        #expect(found.token_ids.count == 3 && found.finish_reason == "length")
+    }
+
+    @Test func scoreGivesEveryPromptTokenAfterTheFirst() throws {
+        let ids = try Command("--tokenize", input: Self.prompt).output.split(separator: " ").count
+        let lines = try Command("--score", input: Self.prompt).output.split(separator: "\n")
+        #expect(lines.count == ids - 1)
+        #expect(lines.allSatisfy { $0.split(separator: "\t").count == 2 })
+        let json = try Command("--score", "--json", input: Self.prompt).output
+        #expect(json.contains("\"perplexity\":") && json.contains("\"sum\":-"))
+    }
+
+    @Test func checkNamesModulesRanksAndWhatSurvives() throws {
+        let check = try Command("--adapter", Paths.topic, "--check")
+        #expect(check.status == 0)
+        #expect(check.output.contains("model.layers.0.self_attn.q_proj: DoRA rank 8, q8"))
+        #expect(check.output.contains("% of the change kept"))
+        #expect(check.output.hasSuffix("the adapter fits the base\n"))
+    }
+
+    @Test func theModelMayComeFromTheEnvironment() throws {
+        let found = try Command(
+            "--token-ids", "--prompt", "1", "--max-tokens", "1", "--json",
+            environment: ["DORA_MODEL": Paths.withoutTokenizer])
+        #expect(try reply(found).model == Paths.withoutTokenizer)
+    }
+}
+
+/// Each kind of failure has its exit code and one clear line.
+@Suite struct FailureTests {
+    private func expect(
+        _ command: Command, status: Int32, naming words: String...,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(command.status == status, "\(command.errors)", sourceLocation: sourceLocation)
+        #expect(command.output.isEmpty, sourceLocation: sourceLocation)
+        for word in words {
+            #expect(command.errors.contains(word), "\(command.errors)", sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test func wrongUsageIs64() throws {
+        expect(try Command("--weights", "q3"), status: 64, naming: "q3")
+        expect(try Command("--max-tokens", "-1"), status: 64, naming: "--max-tokens")
+        expect(try Command("--threads", "0"), status: 64, naming: "--threads")
+        expect(try Command("--score", "--check"), status: 64, naming: "--score")
+        expect(try Command("--prompt", "a", "--prompt-file", "b"), status: 64, naming: "--prompt-file")
+        expect(
+            try Command("--prompt", "a", "--context", "99999999"), status: 64, naming: "context", "1024")
+    }
+
+    @Test func missingInputIs66() throws {
+        expect(try Command("--model", "/nowhere", "--prompt", "a"), status: 66, naming: "/nowhere")
+        expect(try Command("--adapter", "/nowhere", "--prompt", "a"), status: 66, naming: "/nowhere")
+        expect(try Command("--prompt-file", "/nowhere/prompt"), status: 66, naming: "/nowhere/prompt")
+    }
+
+    @Test func badDataIs65() throws {
+        expect(try Command(input: [0x61, 0xFF, 0x62]), status: 65, naming: "byte 1", "UTF-8")
+        expect(try Command("--token-ids", "--prompt", "1 x"), status: 65, naming: "'x'")
+        expect(try Command("--token-ids", "--prompt", "1 5000"), status: 65, naming: "5000", "1023")
+        expect(try Command("--token-ids", "--prompt", ""), status: 65, naming: "no tokens")
+        expect(
+            try Command("--context", "4", "--token-ids", "--prompt", "1 2 3 4 5"), status: 65,
+            naming: "5 tokens", "4")
+        expect(
+            try Command("--adapter", Paths.path("Tests/Fixtures/adapters/dora-qkv"), "--prompt", "a"),
+            status: 65,
+            naming: "adapter_model.safetensors", "expected", "found")
+        expect(
+            try Command("--model", Paths.base, "--quantize", "nf4", "--prompt", "a"), status: 65,
+            naming: "--quantize")
+    }
+
+    @Test func aClosedPipeIsNoFailure() throws {
+        let command = try Command("--prompt", "The", "--ignore-eos", "--max-tokens", "50", closesOutput: true)
+        #expect(command.status == 0)
+        #expect(command.errors.isEmpty)
+    }
+
+    @Test func controlCIs130() throws {
+        let command = try Command(interruptAfter: 1)
+        #expect(command.status == 130)
+    }
+}
