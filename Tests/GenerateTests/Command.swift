@@ -58,8 +58,16 @@ struct Command {
         let argv = words.map { strdup($0) } + [nil]
         let envp = pairs.map { strdup($0) } + [nil]
         defer { (argv + envp).forEach { free($0) } }
+        // Threads of a concurrency pool block signals, and a child would inherit that.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var process = pid_t()
-        guard posix_spawn(&process, words[0], &actions, nil, argv, envp) == 0 else {
+        guard posix_spawn(&process, words[0], &actions, &attributes, argv, envp) == 0 else {
             throw CocoaError(.executableLoad)
         }
         if let interruptAfter {
