@@ -120,8 +120,12 @@ void dk_pool_run(dk_pool *pool, int64_t count, dk_task task, void *context) {
     atomic_store(&pool->busy, pool->threads);
     open_region(pool);
     work(pool);
-    for (int i = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; i++) {
-        if (i < SPINS_BEFORE_YIELD) relax();
-        else sched_yield();
+    for (int spins = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0;) {
+        if (spins < SPINS_BEFORE_YIELD) {
+            spins++;
+            relax();
+        } else {
+            sched_yield();
+        }
     }
 }
