@@ -6,7 +6,7 @@
 #include "lanes.h"
 
 #define DK_UNSIGNED_DOT 1
-#define DK_TOKENS 2
+#define DK_TOKENS 4
 
 #ifndef DK_EVEX
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
