@@ -1,5 +1,5 @@
-// AVX2 without a dot-product instruction: |w| * sign(x, w), whose pairs stay below 2 * 128 * 127 < 2^15, so that
-// maddubs cannot saturate (with code+128 it would).
+// AVX2 without a dot-product instruction: |w| * sign(x, w), whose pairs stay below 2 * 128 * 127 < 2^15, so
+// that maddubs cannot saturate (with code+128 it would).
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include "CKernels.h"

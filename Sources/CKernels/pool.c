@@ -1,5 +1,5 @@
-// A fork-join pool. Between the regions of a decode step workers spin: parking costs 50 us each way, which over
-// the ~150 regions of a token is more than the work. Between requests they park.
+// A fork-join pool. Between the regions of a decode step workers spin: parking costs 50 us each way, which
+// over the ~150 regions of a token is more than the work. Between requests they park.
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>

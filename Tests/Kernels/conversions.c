@@ -54,8 +54,8 @@ static void quantize(const dk_kernels *k, const float *x, int tokens, int column
     k->quantize(x, tokens, columns, padded, codes, scales, offsets);
     record_bytes(codes, (size_t)count, "quantize %d x %d, %s: codes", tokens, columns, what);
     record_floats(scales, count / DK_BLOCK, "quantize %d x %d, %s: scales", tokens, columns, what);
-    record_bytes(offsets, sizeof(int32_t) * (size_t)count / DK_Q8_BLOCK, "quantize %d x %d, %s: offsets", tokens,
-                 columns, what);
+    record_bytes(offsets, sizeof(int32_t) * (size_t)count / DK_Q8_BLOCK, "quantize %d x %d, %s: offsets",
+                 tokens, columns, what);
     free(codes), free(scales), free(offsets);
 }
 

@@ -4,12 +4,13 @@ result *results;
 int results_count;
 
 const float extremes[] = {
-    0.0f, 1e-45f, 1e-40f, 1.1754944e-38f, 3e-38f, 1e-37f, 3.7e-37f, 1e-30f, 1e-10f, 0.5f, 1.0f, 86.9f, 87.0f,
-    87.1f, 88.0f, 88.3f, 88.4f, 88.8f, 89.0f, 90.0f, 127.0f, 1e3f, 65504.0f, 65519.0f, 65520.0f, 1e9f, 1e18f, 1e30f,
-    1e38f, 2.9e38f, 3.1e38f, 3.4028235e38f, __builtin_inff(), __builtin_nanf(""),
-    -0.0f, -1e-45f, -1e-40f, -1.1754944e-38f, -3e-38f, -1e-37f, -3.7e-37f, -1e-30f, -1e-10f, -0.5f, -1.0f, -86.9f,
-    -87.0f, -87.1f, -88.0f, -88.3f, -88.4f, -88.8f, -89.0f, -90.0f, -127.0f, -1e3f, -65504.0f, -65519.0f, -65520.0f,
-    -1e9f, -1e18f, -1e30f, -1e38f, -2.9e38f, -3.1e38f, -3.4028235e38f, -__builtin_inff(), -__builtin_nanf("")};
+    0.0f, 1e-45f, 1e-40f, 1.1754944e-38f, 3e-38f, 1e-37f, 3.7e-37f, 1e-30f, 1e-10f, 0.5f, 1.0f, 86.9f,
+    87.0f, 87.1f, 88.0f, 88.3f, 88.4f, 88.8f, 89.0f, 90.0f, 127.0f, 1e3f, 65504.0f, 65519.0f, 65520.0f,
+    1e9f, 1e18f, 1e30f, 1e38f, 2.9e38f, 3.1e38f, 3.4028235e38f, __builtin_inff(), __builtin_nanf(""),
+    -0.0f, -1e-45f, -1e-40f, -1.1754944e-38f, -3e-38f, -1e-37f, -3.7e-37f, -1e-30f, -1e-10f, -0.5f, -1.0f,
+    -86.9f, -87.0f, -87.1f, -88.0f, -88.3f, -88.4f, -88.8f, -89.0f, -90.0f, -127.0f, -1e3f, -65504.0f,
+    -65519.0f, -65520.0f, -1e9f, -1e18f, -1e30f, -1e38f, -2.9e38f, -3.1e38f, -3.4028235e38f,
+    -__builtin_inff(), -__builtin_nanf("")};
 const int extremes_count = sizeof extremes / sizeof *extremes;
 
 uint32_t noise_bits(noise *n) {

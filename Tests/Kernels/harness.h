@@ -1,4 +1,4 @@
-// Seeded inputs and a list of named hashes, so that two instruction sets can be compared on different machines.
+// Seeded inputs and a list of named hashes, so that instruction sets can be compared across machines.
 #pragma once
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@ typedef struct {
 uint32_t noise_bits(noise *n);
 // Uniform in -scale..<scale.
 float noise_float(noise *n, float scale);
-// Exactly `count` floats, so that a sanitizer sees a read beyond them. Freed by the caller, as all buffers here.
+// Exactly `count` floats, so that a sanitizer sees a read beyond them. The caller frees.
 float *noise_floats(noise *n, int64_t count, float scale);
 // `bytes` bytes of 0xff: NaN in every float format, so that what was not written shows.
 void *poisoned(size_t bytes);
@@ -22,9 +22,10 @@ void *poisoned(size_t bytes);
 extern const float extremes[];
 extern const int extremes_count;
 
-// Adds a result to the list. NaNs count as one value: which of them an operation gives is not the same on Arm and x86.
-__attribute__((format(printf, 3, 4))) void record_floats(const float *x, int64_t count, const char *name, ...);
-__attribute__((format(printf, 3, 4))) void record_bytes(const void *x, size_t count, const char *name, ...);
+// Adds a result to the list. NaNs count as one value: which one an operation gives differs on Arm and x86.
+#define DK_PRINTF __attribute__((format(printf, 3, 4)))
+DK_PRINTF void record_floats(const float *x, int64_t count, const char *name, ...);
+DK_PRINTF void record_bytes(const void *x, size_t count, const char *name, ...);
 
 typedef struct {
     char name[80];

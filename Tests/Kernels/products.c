@@ -15,7 +15,10 @@ static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
     matrix m = {.columns = columns, .tiles = (rows + DK_ROWS - 1) / DK_ROWS};
     int64_t padded = format < DK_Q8 ? columns : (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK;
     size_t count = (size_t)(m.tiles * DK_ROWS * padded);
-    m.code_bytes = format == DK_F32 ? 4 * count : format < DK_Q8 ? 2 * count : format == DK_Q4 ? count / 2 : count;
+    m.code_bytes = format == DK_F32  ? 4 * count
+                   : format < DK_Q8  ? 2 * count
+                   : format == DK_Q4 ? count / 2
+                                     : count;
     m.scale_bytes = format == DK_Q8 ? count / DK_Q8_BLOCK * 2
                     : format == DK_Q8_ROW ? (size_t)m.tiles * DK_ROWS * 4
                     : format == DK_Q4 ? count / DK_BLOCK * 4 : 0;
@@ -39,7 +42,9 @@ static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
         float *scales = noise_floats(n, q4 ? DK_ROWS * blocks : DK_ROWS, 0.1f);
         for (int64_t i = 0; i < count; i++) {
             uint32_t bits = noise_bits(n) >> 8;
-            rows[i] = q4 ? (extreme ? (bits & 1) * 15 : bits & 15) : extreme ? largest[bits & 3] : (uint8_t)bits;
+            rows[i] = q4        ? (extreme ? (bits & 1) * 15 : bits & 15)
+                      : extreme ? largest[bits & 3]
+                                : (uint8_t)bits;
         }
         k->pack_codes(&m->view, tile, rows, scales, m->columns);
         free(rows), free(scales);
@@ -83,7 +88,8 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
         a.offsets = offsets = poisoned(count / DK_Q8_BLOCK * sizeof *offsets);
         for (int64_t t = 0; t < tokens; t += DK_GROUP)
             k->quantize(x + t * columns, tokens - t < DK_GROUP ? tokens - t : DK_GROUP, columns, padded,
-                        codes + t * padded, scales + t * padded / DK_BLOCK, offsets + t * padded / DK_Q8_BLOCK);
+                        codes + t * padded, scales + t * padded / DK_BLOCK,
+                        offsets + t * padded / DK_Q8_BLOCK);
     }
     const int64_t stride = m->view.rows + 3; // the gap must stay as it is
     float *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
@@ -95,8 +101,8 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
 }
 
 static void shapes(const dk_kernels *k, dk_format format) {
-    static const int sizes[][2] = {{1, 1}, {3, 8}, {16, 64}, {17, 65}, {33, 31}, {40, 172}, {70, 100}, {64, 320},
-                                   {47, 63}, {16, 33}, {130, 129}};
+    static const int sizes[][2] = {{1, 1},    {3, 8},    {16, 64}, {17, 65}, {33, 31},  {40, 172},
+                                   {70, 100}, {64, 320}, {47, 63}, {16, 33}, {130, 129}};
     noise n = {4};
     for (int s = 0; s < 11; s++) {
         matrix m = allocate(format, sizes[s][0], sizes[s][1]);
@@ -130,7 +136,8 @@ static void limits(const dk_kernels *k, dk_format format) {
         multiply(k, &m, x, 5, "extreme activations");
         free(x), release(&m);
     }
-    for (int i = 0; format != DK_Q8_ROW && i < extremes_count; i++) { // weights that no checkpoint should hold
+    // Weights that no checkpoint should hold.
+    for (int i = 0; format != DK_Q8_ROW && i < extremes_count; i++) {
         matrix m = allocate(format, 16, 70);
         float *rows = noise_floats(&n, 16 * 70, 0.1f), *x = noise_floats(&n, 2 * 70, 1);
         rows[5 * 70 + 66] = rows[6 * 70 + 3] = extremes[i];

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Proves the C kernels: every instruction set against the portable one, bit by bit, and the sanitizers.
 # Natively where this CPU can; AVX-512 and AVX-VNNI with SIMDe's intrinsics in plain C; Arm under qemu.
-# Ends with 1 if anything differs. What cannot run is skipped aloud; with DORA_KERNELS_STRICT=1 that is a failure too.
+# Ends with 1 if anything differs. What cannot run is skipped aloud, or fails if DORA_KERNELS_STRICT=1.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 kernels=$here/../../Sources/CKernels
@@ -14,10 +14,9 @@ machine=$(uname -m)
 failed=0
 
 # As in Package.swift.
-flags="-std=gnu17 -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror -I$kernels/include -I$kernels -I$here"
-flags="$flags -Wno-unused-command-line-argument -fuse-ld=lld"
-harness="$here/vectors.c $here/harness.c $here/tables.c $here/elementwise.c $here/conversions.c $here/products.c
-    $here/attention.c"
+flags="-std=gnu17 -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror"
+flags="$flags -I$kernels/include -I$kernels -I$here -Wno-unused-command-line-argument -fuse-ld=lld"
+harness=$(echo "$here"/*.c)
 
 fail() { echo "  FAILED: $1"; failed=1; }
 skip() {
@@ -58,24 +57,25 @@ if [ "$machine" != x86_64 ]; then
     skip "only on x86_64"
 elif ! need /usr/include/simde/x86/avx512.h libsimde-dev; then
     skip "no libsimde-dev, and it cannot be installed here"
-elif $clang -O2 $flags -isystem "$here/emulated" -DSIMDE_ENABLE_NATIVE_ALIASES -DSIMDE_NO_NATIVE -DEMULATED $harness \
-    "$kernels/avx512.c" "$kernels/avxvnni.c" "$kernels/avxvnni_evex.c" "$kernels/portable.c" -lm -o "$build/emulated"
-then
+elif $clang -O2 $flags -isystem "$here/emulated" -DSIMDE_ENABLE_NATIVE_ALIASES -DSIMDE_NO_NATIVE -DEMULATED \
+    $harness "$kernels/avx512.c" "$kernels/avxvnni.c" "$kernels/avxvnni_evex.c" "$kernels/portable.c" -lm \
+    -o "$build/emulated"; then
     "$build/emulated" check "$build/reference" || fail "emulated"
 else
     fail "the emulated kernels do not compile"
 fi
 
 echo "== Arm, emulated"
-arm=/usr/lib/gcc-cross/aarch64-linux-gnu/12
+root=/usr/aarch64-linux-gnu
+runtime=/usr/lib/gcc-cross/aarch64-linux-gnu/12
 if [ "$machine" = aarch64 ]; then
     echo "  ran natively"
-elif ! need qemu-aarch64-static qemu-user-static || ! need /usr/aarch64-linux-gnu/lib/libc.a libc6-dev-arm64-cross ||
-    ! need $arm/libgcc.a libgcc-12-dev-arm64-cross; then
-    skip "no qemu-user-static, libc6-dev-arm64-cross or libgcc-12-dev-arm64-cross, nor can they be installed here"
-elif $clang -O3 --target=aarch64-linux-gnu -static --sysroot=/usr/aarch64-linux-gnu \
-    -isystem /usr/aarch64-linux-gnu/include -B$arm -L$arm -B/usr/aarch64-linux-gnu/lib -L/usr/aarch64-linux-gnu/lib \
-    $flags $harness "$kernels"/*.c -lm -lpthread -o "$build/arm"; then
+elif ! need qemu-aarch64-static qemu-user-static || ! need $root/lib/libc.a libc6-dev-arm64-cross ||
+    ! need $runtime/libgcc.a libgcc-12-dev-arm64-cross; then
+    skip "no qemu-user-static, libc6-dev-arm64-cross or libgcc-12-dev-arm64-cross; not installable here"
+elif $clang -O3 --target=aarch64-linux-gnu -static --sysroot=$root -isystem $root/include \
+    -B$runtime -L$runtime -B$root/lib -L$root/lib $flags $harness "$kernels"/*.c -lm \
+    -lpthread -o "$build/arm"; then
     qemu-aarch64-static -cpu max "$build/arm" check "$build/reference" || fail "Arm"
     found=$(qemu-aarch64-static -cpu max "$build/arm" tables)
     [ "$found" = "neon-dotprod portable" ] || fail "a CPU with the dot product offers: $found"

@@ -1,5 +1,5 @@
-// Which tables to test: those that this CPU runs; with EMULATED, those compiled against emulated intrinsics; with
-// SANITIZED, those that are built with a sanitizer.
+// Which tables to test: those that this CPU runs; with EMULATED, those compiled against emulated intrinsics;
+// with SANITIZED, those that are built with a sanitizer.
 #include "harness.h"
 
 extern const dk_kernels dk_kernels_portable, dk_kernels_avx2, dk_kernels_avxvnni, dk_kernels_avxvnni_evex,

@@ -50,7 +50,8 @@ int main(int argc, char **argv) {
         return printf("\n"), 0;
     }
     if (argc == 3 && strcmp(argv[1], "write") == 0) return write_hashes(argv[2]);
-    if (argc != 3 || strcmp(argv[1], "check") != 0) return fputs("vectors write FILE | check FILE | tables\n", stderr), 2;
+    if (argc != 3 || strcmp(argv[1], "check") != 0)
+        return fputs("vectors write FILE | check FILE | tables\n", stderr), 2;
     FILE *file = fopen(argv[2], "r");
     if (!file) return perror(argv[2]), 2;
     int failed = 0;

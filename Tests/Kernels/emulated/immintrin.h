@@ -1,5 +1,5 @@
-// Stands in for the compiler's header where the CPU lacks AVX-512 and VNNI: their intrinsics as plain C, from SIMDe.
-// `target` loses what this CPU cannot run; the kernels' files stay as they are.
+// Stands in for the compiler's header where the CPU lacks AVX-512 and VNNI: their intrinsics as plain C, from
+// SIMDe. `target` loses what this CPU cannot run; the kernels' files stay as they are.
 #pragma once
 #include <simde/x86/avx512.h>
 #include <simde/x86/f16c.h>

@@ -1,5 +1,5 @@
-// Thousands of tiny regions on pools of 1 to 8 threads, for the thread sanitizer: every task must run exactly once,
-// its writes must be visible after the region, and the pool must end whether its threads spin or sleep.
+// Thousands of tiny regions on pools of 1 to 8 threads, for the thread sanitizer: every task must run exactly
+// once, its writes must be visible after the region, and the pool must end whether its threads spin or sleep.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -25,7 +25,8 @@ static void pause_ms(long ms) {
 static int expect(const region *r, int count, int64_t hits) {
     for (int i = 0; i < TASKS; i++)
         if (r->hits[i] != (i < count ? hits : 0)) {
-            printf("  task %d of %d: %lld instead of %lld\n", i, count, (long long)r->hits[i], (long long)hits);
+            printf("  task %d of %d: %lld instead of %lld\n", i, count, (long long)r->hits[i],
+                   (long long)hits);
             return 1;
         }
     return 0;
