@@ -1,5 +1,5 @@
-// AVX2 without a dot-product instruction: |w| * sign(x, w), whose pairs stay below 2 * 128 * 127 < 2^15, so that
-// maddubs cannot saturate (with code+128 it would).
+// AVX2 without a dot-product instruction: |w| * sign(x, w), whose pairs stay below 2 * 128 * 127 < 2^15, so
+// that maddubs cannot saturate (with code+128 it would).
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include "CKernels.h"
@@ -10,7 +10,7 @@
 #include "ymm.h"
 
 #define DK_UNSIGNED_DOT 0
-#define DK_TOKENS 2
+#define DK_TOKENS 4
 
 DK_INLINE __m256i dk_dot32(__m256i sums, __m256i line, __m256i x) {
     __m256i weights = _mm256_xor_si256(line, _mm256_set1_epi8((char)0x80));

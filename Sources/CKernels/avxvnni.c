@@ -6,7 +6,7 @@
 #include "lanes.h"
 
 #define DK_UNSIGNED_DOT 1
-#define DK_TOKENS 2
+#define DK_TOKENS 4
 
 #ifndef DK_EVEX
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
@@ -17,7 +17,8 @@ DK_YMM_DOT(_mm256_dpbusd_avx_epi32)
 DK_TABLE(dk_kernels_avxvnni, "avxvnni");
 #pragma clang attribute pop
 #else
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512vl,avx512vnni"))), \
+                             apply_to = function)
 #include "half.h"
 #include "ymm.h"
 DK_YMM_DOT(_mm256_dpbusd_epi32)

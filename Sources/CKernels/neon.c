@@ -8,7 +8,7 @@
 #include "half.h"
 
 #define DK_UNSIGNED_DOT 0
-#define DK_TOKENS 2
+#define DK_TOKENS 4
 
 DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
     int32x4_t parts[4];

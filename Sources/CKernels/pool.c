@@ -1,5 +1,5 @@
-// A fork-join pool. Between the regions of a decode step workers spin: parking costs 50 us each way, which over
-// the ~150 regions of a token is more than the work. Between requests they park.
+// A fork-join pool. Between the regions of a decode step workers spin: parking costs 50 us each way, which
+// over the ~150 regions of a token is more than the work. Between requests they park.
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -120,8 +120,12 @@ void dk_pool_run(dk_pool *pool, int64_t count, dk_task task, void *context) {
     atomic_store(&pool->busy, pool->threads);
     open_region(pool);
     work(pool);
-    for (int i = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0; i++) {
-        if (i < SPINS_BEFORE_YIELD) relax();
-        else sched_yield();
+    for (int spins = 0; atomic_load_explicit(&pool->busy, memory_order_acquire) > 0;) {
+        if (spins < SPINS_BEFORE_YIELD) {
+            spins++;
+            relax();
+        } else {
+            sched_yield();
+        }
     }
 }

@@ -1,5 +1,5 @@
 // The arithmetic of inference: pure functions over pointers and sizes. Nothing here allocates (but the pool's
-// threads), prints or keeps state. One table of functions per instruction set; every table gives the same bits.
+// threads), prints or keeps state. One table of functions per instruction set; all give the same bits.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ typedef enum {
     DK_BF16,    // [tile][input][16] bfloat16
     DK_Q8,      // [tile][input/4][16][4] code+128; scales: half [tile][input/32][16]
     DK_Q8_ROW,  // codes as DK_Q8; scales: float [tile][16]
-    DK_Q4,      // [tile][input/8][16][4] two codebook indices a byte (low: inputs 0-3, high: 4-7 of the eight);
+    DK_Q4,      // [tile][input/8][16][4] two codebook indices a byte (low: inputs 0-3 of the eight);
                 // scales: float [tile][input/64][16]; codebook: 16 bytes of level+128
 } dk_format;
 
@@ -53,7 +53,8 @@ typedef struct {
 typedef struct {
     void *const *blocks;
     bool half;             // IEEE half, else float
-    int64_t key_offset;    // elements from a block's start to this layer's keys: [kv head][key/16][head size][16]
+    int64_t key_offset;    // elements from a block's start to this layer's keys:
+                           // [kv head][key/16][head size][16]
     int64_t value_offset;  // elements to this layer's values: [kv head][key][value_stride]
     int64_t value_stride;  // head size rounded up to 16
     int64_t kv_heads;
@@ -81,7 +82,7 @@ typedef struct {
     void (*attend)(const dk_cache *cache, int64_t kv_head, int64_t group, int64_t position, int64_t tokens,
                    float scale, const float *queries, float *out, int64_t stride);
 
-    // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to their nearest codes.
+    // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to the nearest code.
     // DK_Q4 wants an ascending codebook; DK_Q8_ROW takes codes only.
     void (*pack)(const dk_matrix *matrix, int64_t tile, const float *rows, int64_t columns);
     // Stores codes as a checkpoint holds them: [16][columns] int8 with scales [16] (DK_Q8_ROW), or codebook
@@ -92,7 +93,8 @@ typedef struct {
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     double (*sum_squares)(const float *x, int64_t count);
     // With d = wanted - before and e = stored - before: sums[0] += e.d, sums[1] += d.d
-    void (*survival)(const float *before, const float *wanted, const float *stored, int64_t count, double *sums);
+    void (*survival)(const float *before, const float *wanted, const float *stored, int64_t count,
+                     double *sums);
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
     void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
     void (*halve)(const float *x, int64_t count, uint16_t *out);

@@ -1,0 +1,79 @@
+// The KV cache and attention over it.
+#include "harness.h"
+
+enum { POSITIONS = 150, BLOCKS = 3, LAYERS = 2, KV_HEADS = 2 };
+
+typedef struct {
+    dk_cache view;
+    void *blocks[BLOCKS];
+    size_t bytes;
+} cache;
+
+// The second layer of two, so that the offsets count. Nothing is written yet: a key or value beyond those
+// that a query may see is NaN.
+static void allocate(cache *c, int head_size, bool half) {
+    const int64_t stride = (head_size + 15) / 16 * 16;
+    const int64_t keys = (int64_t)KV_HEADS * DK_KEYS * head_size, values = KV_HEADS * DK_KEYS * stride;
+    c->bytes = (size_t)(LAYERS * (keys + values)) * (half ? 2 : 4);
+    for (int b = 0; b < BLOCKS; b++) c->blocks[b] = poisoned(c->bytes);
+    c->view = (dk_cache){.blocks = c->blocks, .half = half, .key_offset = keys,
+                         .value_offset = LAYERS * keys + values, .value_stride = stride, .kv_heads = KV_HEADS,
+                         .head_size = head_size};
+}
+
+static void attend(const dk_kernels *k, const cache *c, noise *n, int group, int position, int tokens,
+                   float scale) {
+    const int64_t size = c->view.head_size, stride = KV_HEADS * group * size;
+    float *queries = noise_floats(n, tokens * stride, scale),
+          *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
+    for (int64_t head = 0; head < KV_HEADS; head++)
+        k->attend(&c->view, head, group, position, tokens, 0.125f, queries + head * group * size,
+                  out + head * group * size, stride);
+    record_floats(out, tokens * stride, "attend %s head %d group %d position %d tokens %d scale %g",
+                  c->view.half ? "half" : "float", (int)size, group, position, tokens, (double)scale);
+    free(queries), free(out);
+}
+
+static void sequence(const dk_kernels *k, noise *n, int head_size, bool half) {
+    // Tokens stored up to here, then asked for from `position` on.
+    static const int steps[][2] = {{0, 1},  {1, 1},  {2, 13},  {15, 1},  {16, 2},   {18, 45},
+                                   {63, 1}, {64, 1}, {65, 62}, {127, 2}, {129, 20}, {149, 1}};
+    cache c;
+    allocate(&c, head_size, half);
+    for (int s = 0; s < 12; s++) {
+        const int position = steps[s][0], tokens = steps[s][1];
+        for (int p = position; p < position + tokens; p++) {
+            float *keys = noise_floats(n, KV_HEADS * head_size, 2);
+            float *values = noise_floats(n, KV_HEADS * head_size, 2);
+            k->store(&c.view, p, keys, values);
+            free(keys), free(values);
+        }
+        for (int group = 1; group <= 8; group *= 2)
+            if (tokens < 20 ? head_size <= 128 || group == 8 : group == 1)
+                attend(k, &c, n, group, position, tokens, 1);
+        if (tokens < 20 && head_size <= 128) attend(k, &c, n, 4, position, tokens, s % 2 ? 100 : 1e-6f);
+    }
+    for (int b = 0; b < BLOCKS; b++)
+        record_bytes(c.blocks[b], c.bytes, "store %s head %d block %d", half ? "half" : "float", head_size,
+                     b);
+    // One odd value among the keys, then among the values.
+    for (int e = 0; e < extremes_count; e += half ? 7 : 5) {
+        float *keys = noise_floats(n, KV_HEADS * head_size, 1);
+        float *values = noise_floats(n, KV_HEADS * head_size, 1);
+        keys[0] = extremes[e];
+        k->store(&c.view, 3, keys, values);
+        attend(k, &c, n, 2, 70, 5, 1);
+        keys[0] = 0, values[1] = extremes[e];
+        k->store(&c.view, 3, keys, values);
+        attend(k, &c, n, 2, 70, 5, 1);
+        free(keys), free(values);
+    }
+    for (int b = 0; b < BLOCKS; b++) free(c.blocks[b]);
+}
+
+void run_attention(const dk_kernels *k) {
+    static const int sizes[] = {8, 16, 24, 64, 80, 96, 128, 512};
+    noise n = {6};
+    for (int s = 0; s < 8; s++)
+        for (int half = 0; half < 2; half++) sequence(k, &n, sizes[s], half);
+}

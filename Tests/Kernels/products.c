@@ -1,0 +1,158 @@
+// Packing, unpacking and products of every format.
+#include "harness.h"
+
+static const char *const names[] = {"f32", "f16", "bf16", "q8", "q8_row", "q4"};
+static const uint8_t levels[16] = {1, 40, 61, 78, 92, 105, 116, 128, 138, 148, 159, 171, 184, 199, 220, 255};
+
+typedef struct {
+    dk_matrix view;
+    void *codes, *scales;
+    size_t code_bytes, scale_bytes;
+    int64_t tiles, columns;
+} matrix;
+
+static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
+    matrix m = {.columns = columns, .tiles = (rows + DK_ROWS - 1) / DK_ROWS};
+    int64_t padded = format < DK_Q8 ? columns : (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK;
+    size_t count = (size_t)(m.tiles * DK_ROWS * padded);
+    m.code_bytes = format == DK_F32  ? 4 * count
+                   : format < DK_Q8  ? 2 * count
+                   : format == DK_Q4 ? count / 2
+                                     : count;
+    m.scale_bytes = format == DK_Q8 ? count / DK_Q8_BLOCK * 2
+                    : format == DK_Q8_ROW ? (size_t)m.tiles * DK_ROWS * 4
+                    : format == DK_Q4 ? count / DK_BLOCK * 4 : 0;
+    m.codes = poisoned(m.code_bytes);
+    m.scales = poisoned(m.scale_bytes);
+    m.view = (dk_matrix){.format = format, .rows = rows, .padded_columns = padded, .codes = m.codes,
+                         .scales = m.scales};
+    memcpy(m.view.codebook, levels, sizeof levels);
+    return m;
+}
+
+static void release(matrix *m) { free(m->codes), free(m->scales); }
+
+// Codes as a checkpoint holds them; `extreme` takes only the largest of both signs.
+static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
+    static const uint8_t largest[] = {0x80, 0x81, 0x7f, 0x80};
+    const bool q4 = m->view.format == DK_Q4;
+    const int64_t count = DK_ROWS * m->columns, blocks = m->view.padded_columns / DK_BLOCK;
+    for (int64_t tile = 0; tile < m->tiles; tile++) {
+        uint8_t *rows = poisoned((size_t)count);
+        float *scales = noise_floats(n, q4 ? DK_ROWS * blocks : DK_ROWS, 0.1f);
+        for (int64_t i = 0; i < count; i++) {
+            uint32_t bits = noise_bits(n) >> 8;
+            rows[i] = q4        ? (extreme ? (bits & 1) * 15 : bits & 15)
+                      : extreme ? largest[bits & 3]
+                                : (uint8_t)bits;
+        }
+        k->pack_codes(&m->view, tile, rows, scales, m->columns);
+        free(rows), free(scales);
+    }
+}
+
+static void fill(const dk_kernels *k, matrix *m, noise *n, float scale) {
+    if (m->view.format == DK_Q8_ROW) {
+        fill_codes(k, m, n, false);
+        return;
+    }
+    for (int64_t tile = 0; tile < m->tiles; tile++) {
+        float *rows = noise_floats(n, DK_ROWS * m->columns, scale);
+        k->pack(&m->view, tile, rows, m->columns);
+        free(rows);
+    }
+}
+
+static void record_matrix(const dk_kernels *k, const matrix *m, const char *what) {
+    const char *name = names[m->view.format];
+    const int rows = (int)m->view.rows, columns = (int)m->columns;
+    record_bytes(m->codes, m->code_bytes, "pack %s %d x %d, %s: codes", name, rows, columns, what);
+    record_bytes(m->scales, m->scale_bytes, "pack %s %d x %d, %s: scales", name, rows, columns, what);
+    float *out = poisoned(sizeof(float) * (size_t)(m->tiles * DK_ROWS * m->columns));
+    for (int64_t tile = 0; tile < m->tiles; tile++)
+        k->unpack(&m->view, tile, out + tile * DK_ROWS * m->columns, m->columns);
+    record_floats(out, m->tiles * DK_ROWS * m->columns, "unpack %s %d x %d, %s", name, rows, columns, what);
+    free(out);
+}
+
+static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64_t tokens, const char *what) {
+    const int64_t columns = m->columns, padded = (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK;
+    const size_t count = (size_t)(tokens * padded);
+    dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .floats = x};
+    int8_t *codes = NULL;
+    float *scales = NULL;
+    int32_t *offsets = NULL;
+    if (m->view.format >= DK_Q8) { // the float formats must do without
+        a.codes = codes = poisoned(count);
+        a.scales = scales = poisoned(count / DK_BLOCK * sizeof *scales);
+        a.offsets = offsets = poisoned(count / DK_Q8_BLOCK * sizeof *offsets);
+        for (int64_t t = 0; t < tokens; t += DK_GROUP)
+            k->quantize(x + t * columns, tokens - t < DK_GROUP ? tokens - t : DK_GROUP, columns, padded,
+                        codes + t * padded, scales + t * padded / DK_BLOCK,
+                        offsets + t * padded / DK_Q8_BLOCK);
+    }
+    const int64_t stride = m->view.rows + 3; // the gap must stay as it is
+    float *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
+    k->multiply(&m->view, &a, 0, m->tiles / 2, out, stride);
+    k->multiply(&m->view, &a, m->tiles / 2, m->tiles, out, stride);
+    record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens, %s", names[m->view.format],
+                  (int)m->view.rows, (int)columns, (int)tokens, what);
+    free(codes), free(scales), free(offsets), free(out);
+}
+
+static void shapes(const dk_kernels *k, dk_format format) {
+    static const int sizes[][2] = {{1, 1},    {3, 8},    {16, 64}, {17, 65}, {33, 31},  {40, 172},
+                                   {70, 100}, {64, 320}, {47, 63}, {16, 33}, {130, 129}};
+    noise n = {4};
+    for (int s = 0; s < 11; s++) {
+        matrix m = allocate(format, sizes[s][0], sizes[s][1]);
+        fill(k, &m, &n, 1);
+        record_matrix(k, &m, "noise");
+        for (int tokens = 1; tokens <= 25; tokens += tokens < 13 ? 1 : 12) {
+            float *x = noise_floats(&n, tokens * m.columns, 3);
+            multiply(k, &m, x, tokens, "noise");
+            free(x);
+        }
+        release(&m);
+    }
+}
+
+// Largest codes on both sides, and scales at the ends of their range.
+static void limits(const dk_kernels *k, dk_format format) {
+    static const float scales[] = {0, 1e-42f, 1e-38f, 1e-36f, 1e-9f, 1e-6f, 6e4f, 8.4e6f, 1e12f, 3.4e38f};
+    noise n = {5};
+    for (int s = 0; s < 10; s++) {
+        matrix m = allocate(format, 20, 200);
+        if (format == DK_Q8_ROW) fill_codes(k, &m, &n, true);
+        else fill(k, &m, &n, scales[s]);
+        if (format == DK_Q4 && s % 2) fill_codes(k, &m, &n, true);
+        char what[32];
+        snprintf(what, sizeof what, "scale %g", (double)scales[s]);
+        record_matrix(k, &m, what);
+        float *x = poisoned(sizeof(float) * 5 * 200);
+        for (int i = 0; i < 5 * 200; i++) x[i] = i / 200 == s % 5 || noise_bits(&n) >> 31 ? 1 : -1;
+        multiply(k, &m, x, 5, what);
+        for (int i = 0; i < 5; i++) x[i * 200 + 100] = extremes[(7 * s + i) % extremes_count];
+        multiply(k, &m, x, 5, "extreme activations");
+        free(x), release(&m);
+    }
+    // Weights that no checkpoint should hold.
+    for (int i = 0; format != DK_Q8_ROW && i < extremes_count; i++) {
+        matrix m = allocate(format, 16, 70);
+        float *rows = noise_floats(&n, 16 * 70, 0.1f), *x = noise_floats(&n, 2 * 70, 1);
+        rows[5 * 70 + 66] = rows[6 * 70 + 3] = extremes[i];
+        k->pack(&m.view, 0, rows, 70);
+        char what[32];
+        snprintf(what, sizeof what, "extreme %g", (double)extremes[i]);
+        record_matrix(k, &m, what);
+        multiply(k, &m, x, 2, what);
+        free(rows), free(x), release(&m);
+    }
+}
+
+void run_products(const dk_kernels *k) {
+    for (int format = DK_F32; format <= DK_Q4; format++) {
+        shapes(k, (dk_format)format);
+        limits(k, (dk_format)format);
+    }
+}
