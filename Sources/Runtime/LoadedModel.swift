@@ -5,7 +5,9 @@ import DoraTensor
 package struct LoadedModel {
     package let settings: ModelSettings
     package let tokenizer: (any Tokenizer)?
-    package let base: BaseModel
+    package let configuration: ModelConfiguration
+    /// Of the base alone, before any adapter.
+    package let base: WeightsSummary
     package let adapter: Adapter?
     package let merge: MergeReport?
     package let weights: ModelWeights
@@ -20,7 +22,7 @@ package struct LoadedModel {
         let clock = ContinuousClock()
         let start = clock.now
         let compute = try Compute(threads: settings.threads ?? Compute.usableCores)
-        let base = try BaseModel(
+        var base = try BaseModel(
             folder: settings.model, quantization: settings.quantization, storage: settings.storage,
             on: compute,
             progress: progress)
@@ -30,23 +32,36 @@ package struct LoadedModel {
         let adapter = try settings.adapter.map {
             try Adapter(folder: $0, fitting: base.inventory, baseName: settings.model)
         }
-        let merged = try adapter.map { try base.adapted(by: $0, on: compute, progress: progress) }
+        self.base = WeightsSummary(base.weights)
+        merge = try adapter.map { try base.adapt(by: $0, on: compute, progress: progress) }
         self.compute = compute
         self.settings = settings
-        self.base = base
+        configuration = base.configuration
         self.adapter = adapter
-        merge = merged?.report
-        weights = merged?.weights ?? base.weights
+        weights = base.weights
         eosIDs = defaults.eosIDs
-        warnings = base.warnings + defaults.warnings + (merged?.report.warnings ?? [])
+        warnings = base.warnings + defaults.warnings + (merge?.warnings ?? [])
         loadTime = loaded - start
         mergeTime = clock.now - loaded
     }
 
     package func makeGenerator() throws -> Generator {
         try Generator(
-            base.configuration, weights: weights, eosIDs: eosIDs, tokenizer: tokenizer,
+            configuration, weights: weights, eosIDs: eosIDs, tokenizer: tokenizer,
             context: settings.context,
             halfCache: settings.isHalfCache, on: compute)
+    }
+}
+
+/// How the matrices of a model are stored.
+package struct WeightsSummary: Sendable {
+    package let matrixBytes: Int
+    package let linearFormat: String
+    package let headFormat: String
+
+    init(_ weights: ModelWeights) {
+        matrixBytes = weights.matrixBytes
+        linearFormat = weights.layers.first?[.query].formatName ?? "none"
+        headFormat = weights.head.formatName
     }
 }

@@ -32,13 +32,13 @@ package struct CheckReport: Encodable, Sendable {
     let warnings: [String]
 
     package init(_ model: LoadedModel) {
-        let configuration = model.base.configuration
+        let configuration = model.configuration
         base = Base(
             model: model.settings.model, layers: configuration.layerCount,
             hidden_size: configuration.hiddenSize,
-            vocabulary_size: configuration.vocabularySize, matrix_bytes: model.base.weights.matrixBytes,
-            linear_format: model.base.weights.layers.first?[.query].formatName ?? "none",
-            head_format: model.base.weights.head.formatName)
+            vocabulary_size: configuration.vocabularySize, matrix_bytes: model.base.matrixBytes,
+            linear_format: model.base.linearFormat,
+            head_format: model.base.headFormat)
         adapter = model.settings.adapter
         modules = (model.merge?.entries ?? []).map { entry in
             Module(

@@ -32,7 +32,7 @@ import Testing
         let exact = try load(adapter, storage: StorageOptions(weights: .f32, merged: .f32))
         let stored = try load(adapter, storage: StorageOptions())
         let found = try Divergence(
-            of: stored.weights, from: exact.weights, exact.base.configuration,
+            of: stored.weights, from: exact.weights, exact.configuration,
             texts: text(#require(exact.tokenizer)))
         #expect(found.tokens >= 2000)
         #expect(found.entropy >= 1)

@@ -8,34 +8,39 @@ extension BaseModel {
     package func adapted(
         by adapter: Adapter, on compute: Compute, progress: (LoadProgress) -> Void = { _ in }
     ) throws -> (weights: ModelWeights, report: MergeReport) {
-        var merge = AdapterMerge(base: self, adapter: adapter, compute: compute)
+        var copy = self
+        let report = try copy.adapt(by: adapter, on: compute, progress: progress)
+        return (copy.weights, report)
+    }
+
+    /// Merges an adapter into this value, for a program that will not use the base alone: each matrix that nobody
+    /// else holds is freed when its successor is ready, so that both sets are never in memory.
+    ///
+    /// - Throws: as `adapted(by:on:progress:)`; this value is then adapted in part and to be thrown away.
+    package mutating func adapt(
+        by adapter: Adapter, on compute: Compute, progress: (LoadProgress) -> Void = { _ in }
+    ) throws -> MergeReport {
+        var merge = AdapterMerge(base: consume self, adapter: adapter, compute: compute)
+        defer { self = merge.base }
         try merge.replaceVectors()
         try merge.mergeEmbedding()
-        let linear = inventory.modules.filter { $0.kind == .linear && merge.changes($0) }
+        let linear = merge.base.inventory.modules.filter { $0.kind == .linear && merge.changes($0) }
         for (index, module) in linear.enumerated() {
             progress(LoadProgress(stage: "merging", done: index, total: linear.count))
             try merge.mergeLinear(module)
         }
         progress(LoadProgress(stage: "merging", done: linear.count, total: linear.count))
         merge.report.warn(adapter.warnings)
-        return (merge.weights, merge.report)
+        return merge.report
     }
 }
 
 /// One adapter on its way into one base.
 private struct AdapterMerge {
-    let base: BaseModel
+    var base: BaseModel
     let adapter: Adapter
     let compute: Compute
-    var weights: ModelWeights
     var report = MergeReport()
-
-    init(base: BaseModel, adapter: Adapter, compute: Compute) {
-        self.base = base
-        self.adapter = adapter
-        self.compute = compute
-        weights = base.weights
-    }
 
     /// Rows that the adapter replaces in a module. A head that shares the embedding's tensor shares these too.
     private func tokenRows(_ module: String) -> TokenRows? {
@@ -72,12 +77,12 @@ private struct AdapterMerge {
         guard let module = base.inventory[ModuleInventory.embedding], changes(module) else { return }
         let source = try source(module)
         guard let update = adapter.updates[module.name] else {
-            weights.embedding = Embedding(source: source)
+            base.weights.embedding = Embedding(source: source)
             report.add(entry(module, nil, format: "as stored", bytes: 0, survival: nil))
             return
         }
         let merged = MergedEmbedding(base: source, update: update, on: compute)
-        weights.embedding = Embedding(source: merged)
+        base.weights.embedding = Embedding(source: merged)
         report.add(
             entry(module, update, format: "computed", bytes: 0, survival: nil), zeros: merged.zeroColumns)
     }
@@ -120,9 +125,9 @@ private struct AdapterMerge {
             guard module.kind == .norm, let weight = adapter.replacements[module.weightName] else { continue }
             let values = try vector(weight, count: module.outputs)
             switch Place(module.name) {
-            case .inputNorm(let layer): weights.layers[layer].inputNorm = values
-            case .postAttentionNorm(let layer): weights.layers[layer].postAttentionNorm = values
-            case .finalNorm: weights.finalNorm = values
+            case .inputNorm(let layer): base.weights.layers[layer].inputNorm = values
+            case .postAttentionNorm(let layer): base.weights.layers[layer].postAttentionNorm = values
+            case .finalNorm: base.weights.finalNorm = values
             case .projection, .head, nil: continue
             }
         }
@@ -139,8 +144,8 @@ private struct AdapterMerge {
 
     private mutating func replace(_ module: String, _ change: (inout Linear) -> Void) {
         switch Place(module) {
-        case .projection(let layer, let projection): change(&weights.layers[layer][projection])
-        case .head: change(&weights.head)
+        case .projection(let layer, let projection): change(&base.weights.layers[layer][projection])
+        case .head: change(&base.weights.head)
         case .inputNorm, .postAttentionNorm, .finalNorm, nil: return
         }
     }

@@ -1,12 +1,13 @@
 import DoraTensor
 
-/// A base model: its packed weights, and V of every matrix for merges to read. Nothing alters it.
+/// A base model: its packed weights, and V of every matrix for merges to read. A value: adapting one leaves its copies
+/// as they were.
 package struct BaseModel: Sendable {
     package let folder: String
     package let configuration: ModelConfiguration
     package let inventory: ModuleInventory
     package let storage: StorageOptions
-    package let weights: ModelWeights
+    package internal(set) var weights: ModelWeights
     package let warnings: [String]
     let sources: [String: any WeightSource]
 
