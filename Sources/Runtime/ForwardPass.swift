@@ -1,15 +1,18 @@
 package import DoraLoader
 package import DoraTensor
 
-/// The Llama forward pass: token ids in, logits out, keys and values into a cache.
+/// The Llama forward pass: token ids of one or many sequences in, logits out, keys and values into their caches.
 ///
-/// Owns its scratch memory; one call at a time. A token's logits depend on nothing but the tokens before it: not on how
-/// they were cut into chunks, nor on the number of threads.
+/// Owns its scratch memory; one call at a time. A token's logits depend on nothing but its own weights and the tokens
+/// before it in its sequence: not on how they were cut into chunks, not on the sequences computed beside it, nor on the
+/// number of threads.
 package final class ForwardPass {
     package let configuration: ModelConfiguration
+    package let geometry: KeyValueGeometry
+    /// Most tokens of one step.
+    package let chunk: Int
     private let compute: Compute
-    /// Tokens that one pass takes.
-    private let chunk: Int
+    private var product: BatchProduct
     private var rotary: RotaryTable
     private let residual: Rows
     private let normed: Activations
@@ -23,18 +26,23 @@ package final class ForwardPass {
     private let headInput: Activations
     private let logits: Rows
 
-    /// Rows of logits computed at a time when all are wanted; each is a whole vocabulary.
-    private static let logitRows = 8
+    /// Rows of logits computed at a time; each is a whole vocabulary.
+    private static let logitRows = 16
     package static let defaultChunk = 256
 
     package init(
-        _ configuration: ModelConfiguration, chunk: Int = ForwardPass.defaultChunk, on compute: Compute
+        _ configuration: ModelConfiguration, halfCache: Bool, chunk: Int = ForwardPass.defaultChunk,
+        on compute: Compute
     ) throws(ComputeError) {
         let attention = configuration.attentionHeads * configuration.headSize
         let keyValue = configuration.keyValueHeads * configuration.headSize
         self.configuration = configuration
         self.compute = compute
         self.chunk = chunk
+        geometry = KeyValueGeometry(
+            layers: configuration.layerCount, keyValueHeads: configuration.keyValueHeads,
+            headSize: configuration.headSize, isHalf: halfCache)
+        product = BatchProduct(capacity: chunk, on: compute)
         rotary = RotaryTable(configuration)
         residual = try Rows(chunk, configuration.hiddenSize)
         normed = try Activations(capacity: chunk, columns: configuration.hiddenSize)
@@ -49,85 +57,95 @@ package final class ForwardPass {
         logits = try Rows(Self.logitRows, configuration.vocabularySize)
     }
 
-    /// Runs `tokens` at the positions behind the cache's, chunk by chunk, and hands the logits `[vocabularySize]` of
-    /// the last token, or of each, to `body` with the token's index.
-    /// - Precondition: token ids are below `vocabularySize`.
-    package func run(
-        _ tokens: [Int], weights: ModelWeights, cache: KeyValueCache, everyLogit: Bool = false,
-        _ body: (_ index: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
+    /// Runs the parts of all sequences together and hands the logits `[vocabularySize]` of each wanted token to `body`,
+    /// with the part's index and the token's in it.
+    /// - Precondition: at most `chunk` tokens in all, at least one a part, ids below `vocabularySize`, each cache once.
+    package func step(
+        _ parts: [StepPart],
+        _ body: (_ part: Int, _ token: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
-        for start in stride(from: 0, to: tokens.count, by: chunk) {
-            let range = start..<min(start + chunk, tokens.count)
-            try advance(tokens[range], weights: weights, cache: cache)
-            let wanted = everyLogit ? range : range.clamped(to: tokens.count - 1..<tokens.count)
-            try readLogits(of: wanted, chunkStart: start, weights: weights, body)
+        var rows: [StepRows] = []
+        var tokens = 0
+        for part in parts {
+            try part.cache.reserve(part.tokens.count)
+            rotary.extend(to: part.cache.count + part.tokens.count)
+            rows.append(StepRows(weights: part.weights, rows: tokens..<tokens + part.tokens.count))
+            for (offset, token) in part.tokens.enumerated() {
+                part.weights.embedding.read(token, into: residual.row(tokens + offset), on: compute)
+            }
+            tokens += part.tokens.count
         }
+        let attention = Attention(
+            zip(parts, rows).map { Attention.Part(cache: $0.cache, rows: $1.rows) }, geometry: geometry,
+            heads: configuration.attentionHeads)
+        let positions = zip(parts, rows).flatMap { part, rows in
+            rows.rows.indices.map { part.cache.count + $0 - rows.rows.lowerBound }
+        }
+        for layer in 0..<configuration.layerCount {
+            try attend(layer, rows, attention, positions: positions)
+            try feedForward(layer, rows, tokens: tokens)
+        }
+        for part in parts { part.cache.advance(part.tokens.count) }
+        try readLogits(parts, rows, body)
     }
 
-    /// Takes one chunk through all layers; its hidden states are left in `residual`.
-    private func advance(_ tokens: ArraySlice<Int>, weights: ModelWeights, cache: KeyValueCache) throws {
-        try cache.reserve(tokens.count)
-        rotary.extend(to: cache.count + tokens.count)
-        for (row, token) in tokens.enumerated() {
-            weights.embedding.read(token, into: residual.row(row), on: compute)
-        }
-        for (index, layer) in weights.layers.enumerated() {
-            attention(layer, index, tokens: tokens.count, cache: cache)
-            feedForward(layer, tokens: tokens.count)
-        }
-        cache.advance(tokens.count)
+    private func attend(_ layer: Int, _ parts: [StepRows], _ attention: Attention, positions: [Int]) throws {
+        norm(parts, into: normed) { $0.layers[layer].inputNorm }
+        try multiply(normed, parts, into: queries) { $0.layers[layer][.query] }
+        try multiply(normed, parts, into: keys) { $0.layers[layer][.key] }
+        try multiply(normed, parts, into: values) { $0.layers[layer][.value] }
+        rotate(positions)
+        attention.store(layer: layer, keys: keys.floats, values: values.floats, on: compute)
+        attention.attend(layer: layer, queries: queries.floats, out: attended.floats, on: compute)
+        attended.refill(tokens: positions.count)
+        try multiply(attended, parts, into: projected) { $0.layers[layer][.output] }
+        addProjected(tokens: positions.count)
     }
 
-    private func attention(_ layer: LayerWeights, _ index: Int, tokens: Int, cache: KeyValueCache) {
-        let size = configuration.headSize
-        norm(layer.inputNorm, tokens: tokens)
-        multiply(normed, by: layer[.query], into: queries)
-        multiply(normed, by: layer[.key], into: keys)
-        multiply(normed, by: layer[.value], into: values)
-        let first = cache.count
+    private func rotate(_ positions: [Int]) {
         rotary.cosines.withUnsafeBufferPointer { cosines in
             rotary.sines.withUnsafeBufferPointer { sines in
                 guard let cosines = cosines.baseAddress, let sines = sines.baseAddress else { return }
-                compute.parallel(tokens) { row in
-                    let angles = (first + row) * rotary.pairs
+                compute.parallel(positions.count) { row in
+                    let angles = positions[row] * rotary.pairs
                     compute.rotate(
                         queries.row(row), cosines: cosines + angles, sines: sines + angles,
-                        heads: configuration.attentionHeads, headSize: size)
+                        heads: configuration.attentionHeads, headSize: configuration.headSize)
                     compute.rotate(
                         keys.row(row), cosines: cosines + angles, sines: sines + angles,
-                        heads: configuration.keyValueHeads, headSize: size)
+                        heads: configuration.keyValueHeads, headSize: configuration.headSize)
                 }
             }
         }
-        cache.store(layer: index, tokens: tokens, keys: keys.floats, values: values.floats, on: compute)
-        cache.attend(
-            layer: index, tokens: tokens, heads: configuration.attentionHeads, queries: queries.floats,
-            out: attended.floats, on: compute)
-        attended.refill(tokens: tokens)
-        multiply(attended, by: layer[.output], into: projected)
-        addProjected(tokens: tokens)
     }
 
-    private func feedForward(_ layer: LayerWeights, tokens: Int) {
-        norm(layer.postAttentionNorm, tokens: tokens)
-        multiply(normed, by: layer[.gate], into: gated.floats, stride: gated.columns)
-        multiply(normed, by: layer[.up], into: up)
+    private func feedForward(_ layer: Int, _ parts: [StepRows], tokens: Int) throws {
+        norm(parts, into: normed) { $0.layers[layer].postAttentionNorm }
+        try product.multiply(normed, parts: parts, into: gated.floats, stride: gated.columns) {
+            $0.layers[layer][.gate]
+        }
+        try multiply(normed, parts, into: up) { $0.layers[layer][.up] }
         compute.parallel(tokens) { row in
             compute.swiglu(gate: gated.row(row), up: up.row(row), count: gated.columns)
         }
         gated.refill(tokens: tokens)
-        multiply(gated, by: layer[.down], into: projected)
+        try multiply(gated, parts, into: projected) { $0.layers[layer][.down] }
         addProjected(tokens: tokens)
     }
 
-    private func norm(_ weight: [Float], tokens: Int) {
-        compute.parallel(tokens) { row in
-            compute.rmsNorm(
-                residual.row(row), weight: weight, count: weight.count,
-                epsilon: Float(configuration.rmsNormEps),
-                into: normed.row(row))
+    /// Each part by its own weight `[hiddenSize]`.
+    private func norm(_ parts: [StepRows], into out: Activations, by weight: (ModelWeights) -> [Float]) {
+        let epsilon = Float(configuration.rmsNormEps)
+        for part in parts {
+            let weight = weight(part.weights)
+            compute.parallel(part.rows.count) { index in
+                let row = part.rows.lowerBound + index
+                compute.rmsNorm(
+                    residual.row(row), weight: weight, count: weight.count, epsilon: epsilon,
+                    into: out.row(row))
+            }
         }
-        normed.refill(tokens: tokens)
+        out.refill(tokens: parts.last?.rows.upperBound ?? 0)
     }
 
     private func addProjected(tokens: Int) {
@@ -136,49 +154,37 @@ package final class ForwardPass {
         }
     }
 
-    private func multiply(_ input: Activations, by linear: Linear, into out: Rows) {
-        multiply(input, by: linear, into: out.floats, stride: out.columns)
-    }
-
     private func multiply(
-        _ input: Activations, by linear: Linear, into out: UnsafeMutablePointer<Float>, stride: Int
-    ) {
-        input.multiply(linear.matrix, into: out, stride: stride, on: compute)
-        guard let bias = linear.bias else { return }
-        for row in 0..<input.tokens { compute.add(bias, to: out + row * stride, count: bias.count) }
+        _ input: Activations, _ parts: [StepRows], into out: Rows, by linear: (ModelWeights) -> Linear
+    ) throws {
+        try product.multiply(input, parts: parts, into: out.floats, stride: out.columns, by: linear)
     }
 
+    /// The head, a few rows at a time, whichever sequences they belong to.
     private func readLogits(
-        of tokens: Range<Int>, chunkStart: Int, weights: ModelWeights,
-        _ body: (_ index: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
+        _ parts: [StepPart], _ rows: [StepRows],
+        _ body: (_ part: Int, _ token: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
-        for start in stride(from: tokens.lowerBound, to: tokens.upperBound, by: Self.logitRows) {
-            let rows = start..<min(start + Self.logitRows, tokens.upperBound)
-            for (row, token) in rows.enumerated() {
+        let wanted = parts.indices.flatMap { part in
+            parts[part].wantedTokens.map { (part: part, token: $0, row: rows[part].rows.lowerBound + $0) }
+        }
+        for start in stride(from: 0, to: wanted.count, by: Self.logitRows) {
+            let some = wanted[start..<min(start + Self.logitRows, wanted.count)]
+            var heads: [StepRows] = []
+            for (index, place) in some.enumerated() {
+                let weights = rows[place.part].weights
                 compute.rmsNorm(
-                    residual.row(token - chunkStart), weight: weights.finalNorm,
-                    count: weights.finalNorm.count,
-                    epsilon: Float(configuration.rmsNormEps), into: headInput.row(row))
+                    residual.row(place.row), weight: weights.finalNorm, count: weights.finalNorm.count,
+                    epsilon: Float(configuration.rmsNormEps), into: headInput.row(index))
+                heads.append(StepRows(weights: weights, rows: index..<index + 1))
             }
-            headInput.refill(tokens: rows.count)
-            multiply(headInput, by: weights.head, into: logits)
-            for (row, token) in rows.enumerated() {
-                try body(token, UnsafeBufferPointer(start: logits.row(row), count: logits.columns))
+            headInput.refill(tokens: some.count)
+            try multiply(headInput, heads, into: logits) { $0.head }
+            for (index, place) in some.enumerated() {
+                try body(
+                    place.part, place.token,
+                    UnsafeBufferPointer(start: logits.row(index), count: logits.columns))
             }
         }
     }
-}
-
-/// Scratch rows of floats.
-private struct Rows {
-    let columns: Int
-    private let memory: AlignedMemory
-
-    init(_ rows: Int, _ columns: Int) throws(ComputeError) {
-        self.columns = columns
-        memory = try AlignedMemory(byteCount: rows * columns * 4)
-    }
-
-    var floats: UnsafeMutablePointer<Float> { memory.pointer.assumingMemoryBound(to: Float.self) }
-    func row(_ index: Int) -> UnsafeMutablePointer<Float> { floats + index * columns }
 }
