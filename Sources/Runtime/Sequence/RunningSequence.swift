@@ -39,6 +39,7 @@ struct RunningSequence {
 
     /// Whether the prompt has been taken in, so that each further step makes a token.
     var isDecoding: Bool { firstToken != nil }
+    var tokenIDs: [Int] { output.completion.tokenIDs }
     var pendingTokens: Int { pending.count }
     /// The tokens whose keys and values the cache holds.
     var computedTokens: ArraySlice<Int> {
