@@ -39,7 +39,9 @@ let package = Package(
             linkerSettings: [.linkedLibrary("sentencepiece")]),
         .target(
             name: "DoraLoader",
-            dependencies: ["DoraTensor", "CSentencePiece", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "DoraTensor", "CSentencePiece", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             path: "Sources/Loader",
             swiftSettings: optimized),
 
@@ -62,7 +64,11 @@ let package = Package(
 
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
-            name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor", "CSentencePiece"],
+            name: "LoaderTests",
+            dependencies: [
+                "DoraLoader", "DoraTensor", "CSentencePiece",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],
