@@ -17,7 +17,8 @@ let package = Package(
         .executable(name: "dora-generate", targets: ["dora-generate"])
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     ],
     targets: [
         // Weights in memory: SIMD kernels, packed matrices, the worker pool.
@@ -37,7 +38,11 @@ let package = Package(
             name: "CSentencePiece",
             linkerSettings: [.linkedLibrary("sentencepiece")]),
         .target(
-            name: "DoraLoader", dependencies: ["DoraTensor", "CSentencePiece"], path: "Sources/Loader",
+            name: "DoraLoader",
+            dependencies: [
+                "DoraTensor", "CSentencePiece", .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            path: "Sources/Loader",
             swiftSettings: optimized),
 
         // Weights to tokens: the forward pass, the KV cache, greedy decoding.
@@ -59,7 +64,11 @@ let package = Package(
 
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
-            name: "LoaderTests", dependencies: ["DoraLoader", "DoraTensor", "CSentencePiece"],
+            name: "LoaderTests",
+            dependencies: [
+                "DoraLoader", "DoraTensor", "CSentencePiece",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],

@@ -29,82 +29,75 @@ package struct KeyValueGeometry: Sendable, Equatable {
     package var blockBytes: Int { layers * (keysPerLayer + valuesPerLayer) * elementBytes }
 }
 
+/// `KeyValueGeometry.blockPositions` positions of keys and values, of all layers.
+///
+/// Written by the sequence that grew it while its positions are filled, and never again: then every sequence that
+/// begins with the same tokens under the same weights may read it.
+package struct KeyValueBlock: Sendable {
+    fileprivate let memory: AlignedMemory
+
+    fileprivate init(_ geometry: KeyValueGeometry) throws(ComputeError) {
+        memory = try AlignedMemory(byteCount: geometry.blockBytes)
+    }
+}
+
 /// The keys and values of one sequence, grown block by block. Owned by the thread that runs the sequence.
 package final class KeyValueCache {
     package let geometry: KeyValueGeometry
     /// Positions written so far.
-    package private(set) var count = 0
-    private var blocks: [AlignedMemory] = []
-    private var pointers: [UnsafeMutableRawPointer?] = []
+    package private(set) var count: Int
+    package private(set) var blocks: [KeyValueBlock]
+    /// Where the blocks lie, for the kernels.
+    private var table: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    private var tableCapacity: Int
 
-    package init(geometry: KeyValueGeometry) {
+    /// - Parameter blocks: full blocks of a sequence that began with the same tokens under the same weights.
+    package init(geometry: KeyValueGeometry, beginningWith blocks: [KeyValueBlock] = []) {
         self.geometry = geometry
+        self.blocks = blocks
+        count = blocks.count * KeyValueGeometry.blockPositions
+        tableCapacity = max(8, blocks.count)
+        table = .allocate(capacity: tableCapacity)
+        for (index, block) in blocks.enumerated() { (table + index).initialize(to: block.memory.pointer) }
     }
 
+    deinit { table.deallocate() }
+
     package var byteCount: Int { blocks.count * geometry.blockBytes }
+    /// The blocks whose positions are all written.
+    package var fullBlocks: ArraySlice<KeyValueBlock> { blocks[..<(count / KeyValueGeometry.blockPositions)] }
 
     /// Makes room for `tokens` further positions.
     package func reserve(_ tokens: Int) throws(ComputeError) {
-        while pointers.count * KeyValueGeometry.blockPositions < count + tokens {
-            let block = try AlignedMemory(byteCount: geometry.blockBytes)
+        while blocks.count * KeyValueGeometry.blockPositions < count + tokens {
+            let block = try KeyValueBlock(geometry)
+            if blocks.count == tableCapacity { growTable() }
+            (table + blocks.count).initialize(to: block.memory.pointer)
             blocks.append(block)
-            pointers.append(block.pointer)
         }
+    }
+
+    private func growTable() {
+        let larger = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 2 * tableCapacity)
+        larger.moveInitialize(from: table, count: blocks.count)
+        table.deallocate()
+        table = larger
+        tableCapacity *= 2
     }
 
     /// Says that every layer has stored `tokens` further positions.
     package func advance(_ tokens: Int) { count += tokens }
 
-    private func withLayer<Result>(_ layer: Int, _ body: (UnsafePointer<dk_cache>) -> Result) -> Result {
-        pointers.withUnsafeBufferPointer { pointers in
-            var view = dk_cache()
-            view.blocks = pointers.baseAddress
-            view.half = geometry.isHalf
-            view.key_offset = Int64(layer * geometry.keysPerLayer)
-            view.value_offset = Int64(
-                geometry.layers * geometry.keysPerLayer + layer * geometry.valuesPerLayer)
-            view.value_stride = Int64(geometry.valueStride)
-            view.kv_heads = Int64(geometry.keyValueHeads)
-            view.head_size = Int64(geometry.headSize)
-            return body(&view)
-        }
-    }
-
-    /// Writes `tokens` rows of keys and values, `[tokens, keyValueHeads * headSize]`, behind the positions so far.
-    package func store(
-        layer: Int, tokens: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, on compute: Compute
-    ) {
-        let width = geometry.keyValueHeads * geometry.headSize
-        withLayer(layer) { view in
-            for token in 0..<tokens {
-                compute.kernels.pointee.store(
-                    view, Int64(count + token), keys + token * width, values + token * width)
-            }
-        }
-    }
-
-    /// Causal attention of `tokens` rows at the positions just stored: `queries` and `out`
-    /// `[tokens, heads * headSize]`, heads grouped by the key-value head that they share.
-    package func attend(
-        layer: Int, tokens: Int, heads: Int, queries: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>,
-        on compute: Compute
-    ) {
-        let group = heads / geometry.keyValueHeads
-        let stride = heads * geometry.headSize
-        let scale = 1 / Float(geometry.headSize).squareRoot()
-        let tokensPerTask = 8
-        let tasksPerHead = tokens.roundedUp(to: tokensPerTask) / tokensPerTask
-        withLayer(layer) { view in
-            compute.parallel(geometry.keyValueHeads * tasksPerHead) { task in
-                // The last tokens have the most keys: they go first, so that no thread is left with them.
-                let head = task % geometry.keyValueHeads
-                let first = (tasksPerHead - 1 - task / geometry.keyValueHeads) * tokensPerTask
-                let offset = first * stride + head * group * geometry.headSize
-                compute.kernels.pointee.attend(
-                    view, Int64(head), Int64(group), Int64(count + first),
-                    Int64(min(tokensPerTask, tokens - first)), scale, queries + offset, out + offset,
-                    Int64(stride))
-            }
-        }
+    /// What the kernels see of one layer; valid until the cache grows.
+    func view(layer: Int) -> dk_cache {
+        var view = dk_cache()
+        view.blocks = UnsafePointer(table)
+        view.half = geometry.isHalf
+        view.key_offset = Int64(layer * geometry.keysPerLayer)
+        view.value_offset = Int64(geometry.layers * geometry.keysPerLayer + layer * geometry.valuesPerLayer)
+        view.value_stride = Int64(geometry.valueStride)
+        view.kv_heads = Int64(geometry.keyValueHeads)
+        view.head_size = Int64(geometry.headSize)
+        return view
     }
 }

@@ -47,6 +47,13 @@ package enum MatrixFormat: Sendable, Equatable {
         isQuantized ? columns.roundedUp(to: DK_BLOCK) : columns
     }
 
+    /// Bytes of a whole matrix, scales and padding included.
+    package func byteCount(rows: Int, columns: Int) -> Int {
+        let padded = paddedColumns(columns)
+        let tileBytes = codeBytes(paddedColumns: padded) + scaleBytes(paddedColumns: padded)
+        return rows.roundedUp(to: DK_ROWS) / DK_ROWS * tileBytes
+    }
+
     /// Bytes of codes in one tile of 16 rows.
     func codeBytes(paddedColumns: Int) -> Int {
         let weights = DK_ROWS * paddedColumns

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import DoraLoader
@@ -142,6 +143,15 @@ import Testing
             try SentencePieceTokenizer(serialized: bytes, file: "m/tokenizer.model", addsBOS: true)
         }
         #expect(error.file == "m/tokenizer.model" && error.field == field, "\(error)")
+    }
+
+    @Test(arguments: ["tokenizer.json", "tokenizer.model"])
+    func aPipeIsRefusedWithoutWaitingForAWriter(name: String) throws {
+        let folder = try TemporaryFolder()
+        #expect(mkfifo(folder.file(name), 0o600) == 0)
+        expectRefusal(.malformed, naming: [name, "pipe"]) {
+            _ = try TokenizerFolder.load(folder: folder.path)
+        }
     }
 
     @Test func aTruncatedModelIsRefused() throws {

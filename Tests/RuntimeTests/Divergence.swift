@@ -18,10 +18,11 @@ struct Divergence {
         of stored: ModelWeights, from exact: ModelWeights, _ configuration: ModelConfiguration, texts: [[Int]]
     ) throws {
         let compute = try Compute(threads: 2)
-        let pass = try ForwardPass(configuration, on: compute)
+        let exactPass = try ForwardPass(configuration, halfCache: false, on: compute)
+        let storedPass = try ForwardPass(configuration, halfCache: true, on: compute)
         for text in texts {
-            let reference = try Self.logprobs(text, exact, halfCache: false, pass)
-            let found = try Self.logprobs(text, stored, halfCache: true, pass)
+            let reference = try Self.logprobs(text, exact, exactPass)
+            let found = try Self.logprobs(text, stored, storedPass)
             for (p, q) in zip(reference, found) {
                 for (exact, other) in zip(p, q) {
                     mean += exp(exact) * (exact - other)
@@ -35,18 +36,18 @@ struct Divergence {
     }
 
     private static func logprobs(
-        _ text: [Int], _ weights: ModelWeights, halfCache: Bool, _ pass: ForwardPass
+        _ text: [Int], _ weights: ModelWeights, _ pass: ForwardPass
     ) throws -> [[Double]] {
-        let configuration = pass.configuration
-        let cache = KeyValueCache(
-            geometry: KeyValueGeometry(
-                layers: configuration.layerCount, keyValueHeads: configuration.keyValueHeads,
-                headSize: configuration.headSize, isHalf: halfCache))
+        let cache = KeyValueCache(geometry: pass.geometry)
         var rows: [[Double]] = []
-        try pass.run(text, weights: weights, cache: cache, everyLogit: true) { _, logits in
-            let largest = Double(logits.max() ?? 0)
-            let normalizer = largest + log(logits.reduce(0.0) { $0 + exp(Double($1) - largest) })
-            rows.append(logits.map { Double($0) - normalizer })
+        for start in stride(from: 0, to: text.count, by: pass.chunk) {
+            let tokens = text[start..<min(start + pass.chunk, text.count)]
+            try pass.step([StepPart(weights: weights, cache: cache, tokens: tokens, logits: .all)]) {
+                _, _, logits in
+                let largest = Double(logits.max() ?? 0)
+                let normalizer = largest + log(logits.reduce(0.0) { $0 + exp(Double($1) - largest) })
+                rows.append(logits.map { Double($0) - normalizer })
+            }
         }
         return rows
     }

@@ -1,10 +1,14 @@
+import Crypto
+
 /// A PEFT adapter read from its folder and checked against the model that it is to change.
 ///
 /// Every tensor of its file is in here exactly once; an adapter of which a part would have to be left out is
-/// refused. Values are upcast to F32, as PEFT does on loading.
+/// refused. Values are upcast to F32, as PEFT does on loading. Nothing of it is left on disk: its files may change.
 package struct Adapter: Sendable {
     package let folder: String
     package let configuration: AdapterConfiguration
+    /// SHA-256 over the digests of the configuration and of the weights, in hexadecimal: equal for equal adapters.
+    package let digest: String
     /// By module, e.g. `model.layers.0.self_attn.q_proj`.
     package let updates: [String: LowRankUpdate]
     /// Full tensors in place of the base's, by the base tensor's name, e.g. `lm_head.weight`, `model.norm.weight`,
@@ -27,6 +31,13 @@ package struct Adapter: Sendable {
         let tensors = try AdapterTensors(folder, fitting: inventory)
         let assembly = AdapterAssembly(
             configuration: configuration, matching: matching, tensors: tensors, inventory: inventory)
+        var hash = SHA256()
+        hash.update(
+            data: try SHA256.hash(
+                data: MappedFile.contents(of: AdapterConfiguration.path(in: folder), atMost: 1 << 24)
+            ).map { $0 })
+        hash.update(data: tensors.digest.map { $0 })
+        digest = hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
         self.folder = path
         self.configuration = configuration
         updates = try assembly.updates()

@@ -91,7 +91,7 @@ package struct AdapterConfiguration: Sendable {
 
 extension AdapterConfiguration {
     /// PEFT saves an adapter that has a name into a subfolder of that name.
-    private static func path(in folder: Folder) throws(LoadError) -> String {
+    static func path(in folder: Folder) throws(LoadError) -> String {
         let name = "adapter_config.json"
         if folder.contains(name) { return folder.file(name) }
         let nested = try folder.names().first { Folder(folder.file($0)).contains(name) }

@@ -1,14 +1,20 @@
+import Crypto
 import DoraTensor
 
 /// The tensors of an adapter's files by what they are, each name understood and each module known.
 struct AdapterTensors: Sendable {
     /// The file, or the first of its shards, for errors about what is not in it.
     let path: String
+    /// Of the files' bytes, in the order of their names.
+    let digest: SHA256Digest
     private(set) var byKey: [AdapterKey: TensorView] = [:]
 
     init(_ folder: Folder, fitting inventory: ModuleInventory) throws(LoadError) {
         let files = try Self.open(folder)
         path = files.first?.path ?? folder.path
+        var hash = SHA256()
+        for file in files { file.withBytes { hash.update(bufferPointer: $0) } }
+        digest = hash.finalize()
         var strangers: [(file: String, name: String)] = []
         for file in files {
             for name in file.names {
@@ -54,7 +60,7 @@ extension AdapterTensors {
 
     /// transformers splits large adapters into `adapter_model-00001-of-00002.safetensors` and so on.
     private static func open(_ folder: Folder) throws(LoadError) -> [SafetensorsFile] {
-        if folder.contains(single) { return [try SafetensorsFile(path: folder.file(single))] }
+        if folder.contains(single) { return [try SafetensorsFile(reading: folder.file(single))] }
         let names = try folder.names()
         let shards = names.filter { $0.hasPrefix("adapter_model-") && $0.hasSuffix(".safetensors") }
         guard let first = shards.first else { throw noWeights(folder) }
@@ -66,7 +72,7 @@ extension AdapterTensors {
                 advice: "copy the remaining shards here")
         }
         var files: [SafetensorsFile] = []
-        for shard in shards { files.append(try SafetensorsFile(path: folder.file(shard))) }
+        for shard in shards { files.append(try SafetensorsFile(reading: folder.file(shard))) }
         return files
     }
 

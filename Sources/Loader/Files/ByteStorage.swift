@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// What keeps the bytes of tensors alive and where they are: a mapped file, or memory of our own.
 enum ByteStorage: Sendable {
     case mapped(MappedFile)
@@ -23,6 +27,25 @@ final class OwnedBytes: Sendable {
 
     init(_ bytes: [UInt8]) {
         self.bytes = bytes.withUnsafeBytes(Self.copy)
+    }
+
+    /// The whole of a file, which may change afterwards.
+    init(readingFile path: String) throws(LoadError) {
+        let file = try MappedFile.open(path)
+        defer { close(file.descriptor) }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: file.size, alignment: 64)
+        var count = 0
+        while count < file.size {
+            let got = read(file.descriptor, copy.baseAddress.map { $0 + count }, file.size - count)
+            if got < 0 && errno == EINTR { continue }
+            guard got > 0 else {
+                let problem = got < 0 ? SystemCall.lastProblem : "it became shorter while it was read"
+                copy.deallocate()
+                throw LoadError(.missing, file: path, "cannot be read (\(problem))", advice: "try again")
+            }
+            count += got
+        }
+        bytes = UnsafeRawBufferPointer(copy)
     }
 
     init(_ floats: [Float]) {

@@ -13,19 +13,9 @@ package final class MappedFile: Sendable {
     /// - Throws: `LoadError` `.missing` when the file is not there or may not be read, `.malformed` when the path
     ///   names a folder, a pipe or a device.
     package init(path: String) throws(LoadError) {
-        // O_NONBLOCK: a pipe without a writer must not make the open wait for one.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw Self.unreadable(path) }
+        let (descriptor, size) = try Self.open(path)
         defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw Self.unreadable(path) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a pipe or device"
-            throw LoadError(
-                .malformed, file: path, "this is \(kind), not a file", advice: "give the path of a file")
-        }
         self.path = path
-        let size = Int(status.st_size)
         if size == 0 {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
@@ -34,6 +24,25 @@ package final class MappedFile: Sendable {
             throw LoadError(.missing, file: path, "cannot be mapped (\(SystemCall.lastProblem))")
         }
         bytes = UnsafeRawBufferPointer(start: start, count: size)
+    }
+
+    /// Opens a plain file for reading. The caller closes it.
+    static func open(_ path: String) throws(LoadError) -> (descriptor: Int32, size: Int) {
+        // O_NONBLOCK: a pipe without a writer must not make the open wait for one.
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw unreadable(path) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            defer { close(descriptor) }
+            throw unreadable(path)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a pipe or device"
+            throw LoadError(
+                .malformed, file: path, "this is \(kind), not a file", advice: "give the path of a file")
+        }
+        return (descriptor, Int(status.st_size))
     }
 
     deinit {

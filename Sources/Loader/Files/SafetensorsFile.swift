@@ -11,6 +11,11 @@ package struct SafetensorsFile: Sendable {
         try self.init(.mapped(MappedFile(path: path)), path: path)
     }
 
+    /// Reads the file into memory: for one that may change or vanish while it is in use.
+    package init(reading path: String) throws(LoadError) {
+        try self.init(.owned(OwnedBytes(readingFile: path)), path: path)
+    }
+
     /// A file's bytes in memory; `path` only names it in errors.
     package init(bytes: [UInt8], path: String) throws(LoadError) {
         try self.init(.owned(OwnedBytes(bytes)), path: path)
@@ -27,6 +32,11 @@ package struct SafetensorsFile: Sendable {
 
     /// The free-form strings beside the tensors, e.g. `format: pt`.
     package var metadata: [String: String] { header.metadata }
+
+    /// The whole file.
+    func withBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
+        withExtendedLifetime(storage) { body(storage.bytes) }
+    }
 
     package subscript(name: String) -> TensorView? {
         guard let entry = header.entries[name] else { return nil }

@@ -4,19 +4,11 @@ import Glibc
 enum FileBytes {
     /// The bytes of the file at `path`, or nil if there is no such file.
     static func read(_ path: String) throws(LoadError) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        if descriptor < 0 {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw failure(path)
-        }
+        if access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR) { return nil }
+        let (descriptor, size) = try MappedFile.open(path)
         defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure(path) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw LoadError(.malformed, file: path, "expected a regular file")
-        }
         var complete = true
-        let bytes = [UInt8](unsafeUninitializedCapacity: Int(status.st_size)) { buffer, count in
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < buffer.count {
                 let got = Glibc.read(
                     descriptor, buffer.baseAddress?.advanced(by: count), buffer.count - count)

@@ -1,0 +1,168 @@
+package import DoraTensor
+
+/// One adapter on its way into one base, a module at a time: between the steps a server can do other work.
+package struct AdapterMerge {
+    /// Adapted as far as the merge has come; other copies of the base are not touched.
+    package private(set) var base: BaseModel
+    package private(set) var report = MergeReport()
+    private let adapter: Adapter
+    private let compute: Compute
+    /// Linear modules that the adapter changes, in the order of the forward pass.
+    private var linear: [ModuleInventory.Module] = []
+    /// The first step is that of everything that is not linear.
+    private var done = 0
+
+    package init(of adapter: Adapter, into base: consuming BaseModel, on compute: Compute) {
+        self.adapter = adapter
+        self.base = base
+        self.compute = compute
+        linear = self.base.inventory.modules.filter { $0.kind == .linear && changes($0) }
+        report.warn(adapter.warnings)
+    }
+
+    package var isDone: Bool { done > linear.count }
+    package var progress: LoadProgress {
+        LoadProgress(stage: "merging", done: done, total: linear.count + 1)
+    }
+
+    /// Merges the next module.
+    /// - Throws: `LoadError` when a replacement does not fit; `ComputeError` when memory runs out. The merge cannot go
+    ///   on then.
+    package mutating func step() throws {
+        if done == 0 {
+            try replaceVectors()
+            try mergeEmbedding()
+        } else {
+            try mergeLinear(linear[done - 1])
+        }
+        done += 1
+    }
+
+    /// Bytes that the merged matrices will take.
+    package var plannedBytes: Int {
+        get throws {
+            try linear.reduce(0) { sum, module in
+                try sum + format(of: module).byteCount(rows: module.outputs, columns: module.inputs)
+            }
+        }
+    }
+
+    private func format(of module: ModuleInventory.Module) throws -> MatrixFormat {
+        module.name == ModuleInventory.head
+            ? base.storage.mergedHeadFormat(base: base.weights.head.matrix.format)
+            : base.storage.mergedFormat(of: try base.source(of: module.name))
+    }
+
+    /// Rows that the adapter replaces in a module. A head that shares the embedding's tensor shares these too.
+    private func tokenRows(_ module: String) -> TokenRows? {
+        if let rows = adapter.tokenRows[module] { return rows }
+        let isTiedHead = module == ModuleInventory.head && base.inventory.tiesWordEmbeddings
+        return isTiedHead ? adapter.tokenRows[ModuleInventory.embedding] : nil
+    }
+
+    private func changes(_ module: ModuleInventory.Module) -> Bool {
+        adapter.updates[module.name] != nil || adapter.replacements[module.weightName] != nil
+            || tokenRows(module.name) != nil
+    }
+
+    /// What the update is added to: the adapter's own copy of the module, if it has one, else the base's V.
+    private func source(_ module: ModuleInventory.Module) throws(LoadError) -> any WeightSource {
+        let shape = module.weightShape
+        let source: any WeightSource =
+            if let replacement = adapter.replacements[module.weightName] {
+                try DenseWeights(replacement, rows: shape[0], columns: shape[1])
+            } else {
+                try base.source(of: module.name)
+            }
+        guard let rows = tokenRows(module.name) else { return source }
+        guard adapter.updates[module.name] == nil else {
+            throw LoadError(
+                .unsupported, file: adapter.folder, field: module.name,
+                "trainable tokens and a low-rank update of the same module are not supported",
+                advice: "train them in separate modules")
+        }
+        return ReplacedRows(base: source, rows: rows)
+    }
+
+    private mutating func mergeEmbedding() throws {
+        guard let module = base.inventory[ModuleInventory.embedding], changes(module) else { return }
+        let source = try source(module)
+        guard let update = adapter.updates[module.name] else {
+            base.weights.embedding = Embedding(source: source)
+            report.add(entry(module, nil, format: "as stored", bytes: 0, survival: nil))
+            return
+        }
+        let merged = MergedEmbedding(base: source, update: update, on: compute)
+        base.weights.embedding = Embedding(source: merged)
+        report.add(
+            entry(module, update, format: "computed", bytes: 0, survival: nil), zeros: merged.zeroColumns)
+    }
+
+    private mutating func mergeLinear(_ module: ModuleInventory.Module) throws {
+        let source = try source(module)
+        let format = try format(of: module)
+        guard let update = adapter.updates[module.name] else {
+            let matrix = try source.packed(as: format, on: compute)
+            replace(module.name) { $0.matrix = matrix }
+            report.add(entry(module, nil, format: format.name, bytes: matrix.byteCount, survival: nil))
+            return
+        }
+        let result = try LinearMerge(source: source, update: update, format: format).run(on: compute)
+        replace(module.name) { linear in
+            linear.matrix = result.matrix
+            if let added = update.outputBias {
+                let bias = linear.bias ?? [Float](repeating: 0, count: added.count)
+                linear.bias = zip(bias, added).map { $0 + update.scaling * $1 }
+            }
+        }
+        report.add(
+            entry(
+                module, update, format: format.name, bytes: result.matrix.byteCount, survival: result.survival
+            ),
+            zeros: result.zeroRows)
+    }
+
+    /// Biases and norm weights, which an adapter replaces whole.
+    private mutating func replaceVectors() throws {
+        for module in base.inventory.modules {
+            if let biasName = module.biasName, let bias = adapter.replacements[biasName] {
+                let values = try vector(bias, count: module.outputs)
+                replace(module.name) { $0.bias = values }
+            }
+            guard module.kind == .norm, let weight = adapter.replacements[module.weightName] else { continue }
+            let values = try vector(weight, count: module.outputs)
+            switch Place(module.name) {
+            case .inputNorm(let layer): base.weights.layers[layer].inputNorm = values
+            case .postAttentionNorm(let layer): base.weights.layers[layer].postAttentionNorm = values
+            case .finalNorm: base.weights.finalNorm = values
+            case .projection, .head, nil: continue
+            }
+        }
+    }
+
+    private func vector(_ tensor: TensorView, count: Int) throws(LoadError) -> [Float] {
+        guard tensor.count == count else {
+            throw LoadError(
+                .mismatch, file: tensor.file, field: tensor.name, expected: "[\(count)]",
+                found: "\(tensor.shape)", advice: "use the base that the adapter was trained on")
+        }
+        return try tensor.floats()
+    }
+
+    private mutating func replace(_ module: String, _ change: (inout Linear) -> Void) {
+        switch Place(module) {
+        case .projection(let layer, let projection): change(&base.weights.layers[layer][projection])
+        case .head: change(&base.weights.head)
+        case .inputNorm, .postAttentionNorm, .finalNorm, nil: return
+        }
+    }
+
+    private func entry(
+        _ module: ModuleInventory.Module, _ update: LowRankUpdate?, format: String, bytes: Int,
+        survival: Double?
+    ) -> MergeReport.Entry {
+        MergeReport.Entry(
+            module: module.name, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,
+            hasMagnitude: update?.magnitude != nil, bytes: bytes, format: format, survival: survival)
+    }
+}

@@ -1,0 +1,189 @@
+import DoraLoader
+import DoraTensor
+
+/// The sequences that are computed together, whatever their adapters, and the memory of their keys and values.
+struct Batch {
+    /// A request that has left the batch, with its last event.
+    struct Ended {
+        let request: EngineRequest
+        let adapter: AdapterIdentity?
+        let outcome: EngineEvent
+    }
+
+    private struct Running {
+        let request: EngineRequest
+        let adapter: AdapterIdentity?
+        var sequence: RunningSequence
+        let queueTime: Duration
+        let mergeTime: Duration
+        let cachedTokens: Int
+        /// Blocks that the sequence may still take, and those that it took and did not share.
+        var charged: Int
+        /// Blocks shared with the prefix cache.
+        var held: [Int]
+        var reportedTokens = 0
+        var failure: EngineError?
+    }
+
+    let pass: ForwardPass
+    private let limits: RunningSequence.Limits
+    private let tokenizer: (any Tokenizer)?
+    private let maximumSequences: Int
+    private let blockBudget: Int
+    private var running: [Running] = []
+    var prefixes = PrefixCache()
+
+    init(
+        pass: ForwardPass, limits: RunningSequence.Limits, tokenizer: (any Tokenizer)?, maximumSequences: Int,
+        blockBudget: Int
+    ) {
+        self.pass = pass
+        self.limits = limits
+        self.tokenizer = tokenizer
+        self.maximumSequences = maximumSequences
+        self.blockBudget = blockBudget
+    }
+
+    var count: Int { running.count }
+    var isEmpty: Bool { running.isEmpty }
+    var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
+
+    /// Blocks that a request takes at most, so that one admitted never lacks memory half-way.
+    private func blocks(_ request: GenerationRequest) -> Int {
+        let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
+        let tokens = isHuge ? limits.context : min(sum, limits.context)
+        return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
+    }
+
+    /// Whether the request could run if it were alone.
+    func fits(_ request: GenerationRequest) -> Bool { blocks(request) <= blockBudget }
+
+    /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
+    mutating func admit(_ waiting: EngineLoop.Waiting, weights: ModelWeights) -> Bool {
+        let request = waiting.request.generation
+        guard running.count < maximumSequences else { return false }
+        // The last token is always computed: its logits are the first output.
+        let held = prefixes.hold(waiting.adapter, request.prompt, atMost: request.prompt.count - 1)
+        let needed = blocks(request) - held.count
+        while usedBlocks + needed > blockBudget {
+            guard prefixes.evictOne() else {
+                prefixes.release(held)
+                return false
+            }
+        }
+        let cache = KeyValueCache(geometry: pass.geometry, beginningWith: prefixes.blocks(held))
+        let waited = ContinuousClock.now - waiting.arrival
+        running.append(
+            Running(
+                request: waiting.request, adapter: waiting.adapter,
+                sequence: RunningSequence(
+                    request, weights: weights, cache: cache, limits: limits, tokenizer: tokenizer),
+                queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
+                cachedTokens: cache.count,
+                charged: needed, held: held))
+        return true
+    }
+
+    /// Takes out the requests that `isMeant` picks; they finish as cancelled.
+    mutating func cancel(_ isMeant: (RequestKey) -> Bool) -> [Ended] {
+        let meant = running.filter { isMeant($0.request.key) }
+        running.removeAll { isMeant($0.request.key) }
+        return meant.map { end($0, isCancelled: true) }
+    }
+
+    /// Computes the next tokens of every sequence.
+    /// - Returns: the requests that are done.
+    mutating func step() -> [Ended] {
+        var chosen: [Int] = []
+        var parts: [StepPart] = []
+        for (index, count) in shares() {
+            let part = running[index].sequence.nextPart(atMost: count)
+            do {
+                try part.cache.reserve(part.tokens.count)
+                chosen.append(index)
+                parts.append(part)
+            } catch { running[index].failure = EngineError(error) }
+        }
+        do {
+            try pass.step(parts) { part, _, logits in accept(logits, running: chosen[part]) }
+        } catch {
+            for index in chosen { running[index].failure = EngineError(error) }
+        }
+        let done = running.filter { $0.sequence.isFinished || $0.failure != nil }
+        running.removeAll { $0.sequence.isFinished || $0.failure != nil }
+        return done.map { end($0, isCancelled: false) }
+    }
+
+    /// How many tokens each sequence computes in the next step: one where it is decoding, else a share of what a step
+    /// holds, which is little while others decode, so that they do not stall.
+    private func shares() -> [(index: Int, count: Int)] {
+        let active = running.indices.filter { !running[$0].sequence.isFinished }
+        let decoding = active.filter { running[$0].sequence.isDecoding }
+        let prefilling = active.filter { !running[$0].sequence.isDecoding }.sorted {
+            (running[$0].sequence.pendingTokens, $0) < (running[$1].sequence.pendingTokens, $1)
+        }
+        var room = decoding.isEmpty ? pass.chunk : max(pass.chunk / 4, maximumSequences)
+        room = min(room, pass.chunk - decoding.count)
+        var shares = decoding.map { (index: $0, count: 1) }
+        // Shortest first: what they leave of their shares goes to the longer ones.
+        for (place, index) in prefilling.enumerated() {
+            let count = min(room / (prefilling.count - place), running[index].sequence.pendingTokens)
+            room -= count
+            if count > 0 { shares.append((index, count)) }
+        }
+        return shares
+    }
+
+    private mutating func accept(_ logits: UnsafeBufferPointer<Float>, running index: Int) {
+        let isFirst = !running[index].sequence.isDecoding
+        var text = ""
+        do throws(RuntimeError) {
+            try running[index].sequence.accept(logits) { _, piece in
+                text += piece
+                return true
+            }
+        } catch {
+            running[index].failure = EngineError(error)
+            return
+        }
+        if isFirst { Self.share(&running[index], in: &prefixes) }
+        report(text, of: &running[index])
+    }
+
+    private func report(_ text: String, of running: inout Running) {
+        guard running.request.streams, !text.isEmpty || tokenizer == nil else { return }
+        let tokens = running.sequence.tokenIDs[running.reportedTokens...]
+        running.reportedTokens += tokens.count
+        running.request.report(.piece(text: text, tokenIDs: Array(tokens)))
+    }
+
+    /// Leaves the full blocks of a sequence to those who will begin alike.
+    private static func share(_ running: inout Running, in prefixes: inout PrefixCache) {
+        let held = prefixes.add(
+            running.adapter, running.sequence.computedTokens, running.sequence.cache.fullBlocks,
+            behind: running.held)
+        running.charged -= held.count - running.held.count
+        running.held = held
+    }
+
+    private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
+        var ended = ended
+        Self.share(&ended, in: &prefixes)
+        prefixes.release(ended.held)
+        if let failure = ended.failure {
+            return Ended(request: ended.request, adapter: ended.adapter, outcome: .failed(failure))
+        }
+        var rest = ""
+        var completion = ended.sequence.finish { _, text in
+            rest += text
+            return true
+        }
+        if isCancelled { completion.finishReason = .cancelled }
+        if !rest.isEmpty { report(rest, of: &ended) }
+        let reply = EngineReply(
+            completion: completion, adapter: ended.adapter,
+            promptTokens: ended.request.generation.prompt.count,
+            cachedTokens: ended.cachedTokens, queueTime: ended.queueTime, mergeTime: ended.mergeTime)
+        return Ended(request: ended.request, adapter: ended.adapter, outcome: .finished(reply))
+    }
+}

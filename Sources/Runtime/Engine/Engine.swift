@@ -1,0 +1,143 @@
+package import DoraLoader
+package import DoraTensor
+import Foundation
+import Synchronization
+
+/// One base, many adapters, many requests: the way into the thread that owns them all.
+///
+/// Everything that changes while serving (sequences, keys and values, the registry) belongs to that one thread; the
+/// calls here only send it messages.
+package final class Engine: Sendable {
+    package struct Options: Sendable {
+        /// Sequences computed together.
+        package var maximumSequences = 16
+        /// Requests that may wait for a place.
+        package var maximumQueue = 256
+        /// Positions of one sequence; nil for the model's own maximum.
+        package var context: Int?
+        package var halfCache = true
+        /// Bytes of keys and values.
+        package var keyValueBytes = 1 << 30
+        /// Bytes of merged matrices.
+        package var adapterBytes = 4 << 30
+        package var adapters: [(name: String, folder: String)] = []
+        package var root: AdapterRoot?
+        /// The adapter of requests that name none; nil for the base.
+        package var standard: String?
+        package var notice: @Sendable (AdapterNotice) -> Void = { _ in }
+
+        package init() {}
+    }
+
+    package let configuration: ModelConfiguration
+    package let context: Int
+    private let inbox: Inbox<EngineMessage>
+    private let queue: QueueLimit
+
+    /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
+    package init(
+        base: BaseModel, tokenizer: (any Tokenizer)?, eosIDs: [Int], options: Options, on compute: Compute
+    ) throws {
+        configuration = base.configuration
+        context = try base.configuration.checkedContext(options.context)
+        let inbox = Inbox<EngineMessage>()
+        let queue = QueueLimit(options.maximumQueue)
+        self.inbox = inbox
+        self.queue = queue
+        nonisolated(unsafe) let pass = try ForwardPass(
+            base.configuration, halfCache: options.halfCache,
+            chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
+        let limits = RunningSequence.Limits(context: context, eosIDs: Set(eosIDs))
+        // Unsafe only in the eyes of the compiler: the pass is handed to the thread and used nowhere else.
+        let thread = Thread {
+            // Made on its own thread, the loop never leaves it.
+            var loop = EngineLoop(
+                base: base, tokenizer: tokenizer, limits: limits, pass: pass, options: options, queue: queue,
+                inbox: inbox, compute: compute)
+            loop.run()
+        }
+        thread.name = "engine"
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    deinit { inbox.send(.stop) }
+
+    /// Takes a request, or says at once why not: the queue is full, or the prompt is none for this model.
+    package func submit(_ request: EngineRequest) throws(EngineError) {
+        do throws(RuntimeError) {
+            try GenerationRequest.check(
+                request.generation.prompt, vocabularySize: configuration.vocabularySize, context: context)
+        } catch { throw EngineError(error) }
+        try queue.enter()
+        inbox.send(.generate(request, ContinuousClock.now))
+    }
+
+    /// Ends a request at the next step; it finishes as cancelled. Unknown keys are none of our business.
+    package func cancel(_ key: RequestKey) { inbox.send(.cancel(key)) }
+
+    /// Ends all requests of a connection that has gone.
+    package func cancelAll(ofConnection connection: Int) { inbox.send(.cancelAll(connection)) }
+
+    package func load(
+        _ order: AdapterOrder, reply: @escaping @Sendable (Result<AdapterIdentity, EngineError>) -> Void
+    ) { inbox.send(.load(order, reply)) }
+
+    package func unload(
+        _ name: String, disable: Bool, reply: @escaping @Sendable (Result<Void, EngineError>) -> Void
+    ) { inbox.send(.unload(name, disable: disable, reply)) }
+
+    package func adapters(_ reply: @escaping @Sendable ([AdapterStatus]) -> Void) {
+        inbox.send(.adapters(reply))
+    }
+
+    package func statistics(_ reply: @escaping @Sendable (EngineStatistics) -> Void) {
+        inbox.send(.statistics(reply))
+    }
+}
+
+/// A wish to load an adapter.
+package struct AdapterOrder: Sendable, Equatable {
+    package var name: String
+    /// Relative to the root; nil for the folder that the name stands for.
+    package var path: String?
+    package var isReplacement = false
+    package var expectedGeneration: Int?
+    package var isPinned = false
+
+    package init(name: String) { self.name = name }
+}
+
+enum EngineMessage: Sendable {
+    case generate(EngineRequest, ContinuousClock.Instant)
+    case cancel(RequestKey)
+    case cancelAll(Int)
+    case load(AdapterOrder, @Sendable (Result<AdapterIdentity, EngineError>) -> Void)
+    case unload(String, disable: Bool, @Sendable (Result<Void, EngineError>) -> Void)
+    case adapters(@Sendable ([AdapterStatus]) -> Void)
+    case statistics(@Sendable (EngineStatistics) -> Void)
+    /// An adapter was read from its folder, or could not be.
+    case read(AdapterRegistry.Ticket, Result<Adapter, EngineError>)
+    case stop
+}
+
+/// How many requests wait for a place; counted where they are sent, so that a full queue answers at once.
+final class QueueLimit: Sendable {
+    private let maximum: Int
+    private let count = Mutex(0)
+
+    init(_ maximum: Int) { self.maximum = maximum }
+
+    func enter() throws(EngineError) {
+        let isFull = count.withLock { count in
+            if count >= maximum { return true }
+            count += 1
+            return false
+        }
+        if isFull {
+            throw EngineError(.busy, "busy", "\(maximum) requests are waiting already; try again later")
+        }
+    }
+
+    func leave() { count.withLock { $0 -= 1 } }
+}

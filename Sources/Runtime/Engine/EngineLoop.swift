@@ -1,0 +1,202 @@
+import DoraLoader
+import DoraTensor
+import Foundation
+
+/// The engine's thread: takes messages, runs steps, and merges adapters between them.
+struct EngineLoop {
+    /// A request that has its weights and waits for a place among the running.
+    struct Waiting {
+        let request: EngineRequest
+        let adapter: AdapterIdentity?
+        let arrival: ContinuousClock.Instant
+        var mergeTime = Duration.zero
+    }
+
+    let tokenizer: (any Tokenizer)?
+    let base: BaseModel
+    let options: Engine.Options
+    let queueLimit: QueueLimit
+    let inbox: Inbox<EngineMessage>
+    let compute: Compute
+    var registry: AdapterRegistry
+    var queue = FairQueue<AdapterIdentity?, Waiting>()
+    /// Requests that wait for a load, in the order of their arrival.
+    var waitingForLoad:
+        [AdapterRegistry.Ticket: [(request: EngineRequest, arrival: ContinuousClock.Instant)]] = [:]
+    var loadReplies: [AdapterRegistry.Ticket: [@Sendable (Result<AdapterIdentity, EngineError>) -> Void]] =
+        [:]
+    var merges: [PendingMerge] = []
+    var batch: Batch
+    var statistics = EngineStatistics()
+
+    init(
+        base: BaseModel, tokenizer: (any Tokenizer)?, limits: RunningSequence.Limits, pass: ForwardPass,
+        options: Engine.Options, queue: QueueLimit, inbox: Inbox<EngineMessage>, compute: Compute
+    ) {
+        self.base = base
+        self.tokenizer = tokenizer
+        self.options = options
+        self.inbox = inbox
+        self.compute = compute
+        queueLimit = queue
+        registry = AdapterRegistry(
+            budget: options.adapterBytes, adapters: options.adapters, standard: options.standard,
+            root: options.root)
+        batch = Batch(
+            pass: pass, limits: limits, tokenizer: tokenizer, maximumSequences: options.maximumSequences,
+            blockBudget: options.keyValueBytes / pass.geometry.blockBytes)
+    }
+
+    /// Returns when the engine is no longer wanted.
+    mutating func run() {
+        while true {
+            let isIdle = batch.isEmpty && queue.isEmpty && merges.isEmpty
+            for message in inbox.receive(waiting: isIdle) {
+                if case .stop = message { return }
+                take(message)
+            }
+            admit()
+            let stepTime = ContinuousClock().measure { step() }
+            mergeFor(batch.isEmpty ? .zero : stepTime)
+        }
+    }
+
+    private mutating func take(_ message: EngineMessage) {
+        switch message {
+        case .generate(let request, let arrival): bind(request, arrival)
+        case .cancel(let key): cancel { $0 == key }
+        case .cancelAll(let connection): cancel { $0.connection == connection }
+        case .load(let order, let reply): load(order, reply)
+        case .unload(let name, let disable, let reply): unload(name, disable: disable, reply)
+        case .adapters(let reply): reply(registry.statuses())
+        case .statistics(let reply): reply(currentStatistics())
+        case .read(let ticket, let result): prepareMerge(ticket, result)
+        case .stop: return
+        }
+    }
+
+    // MARK: Requests
+
+    /// Binds a request to a generation, for good, and queues it; or lets it wait for the load that makes one.
+    private mutating func bind(_ request: EngineRequest, _ arrival: ContinuousClock.Instant) {
+        guard batch.fits(request.generation) else {
+            fail(
+                request,
+                EngineError(
+                    .invalidRequest, "too_long",
+                    "prompt and max_tokens need more keys and values than --kv-memory holds",
+                    param: "max_tokens"))
+            return
+        }
+        do throws(EngineError) {
+            switch try registry.resolve(request.adapter) {
+            case .ready(let identity): enqueue(Waiting(request: request, adapter: identity, arrival: arrival))
+            case .waiting(let ticket, let starting):
+                waitingForLoad[ticket, default: []].append((request, arrival))
+                if let starting { read(starting) }
+            }
+        } catch { fail(request, error) }
+    }
+
+    mutating func enqueue(_ waiting: Waiting) {
+        queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
+    }
+
+    mutating func fail(_ request: EngineRequest, _ error: EngineError) {
+        queueLimit.leave()
+        statistics.failed += 1
+        request.report(.failed(error))
+    }
+
+    /// Moves those whose turn it is into the batch, as far as places and memory go.
+    private mutating func admit() {
+        while let waiting = queue.first {
+            let weights = waiting.adapter.map { registry.weights($0) } ?? base.weights
+            guard let weights else {
+                _ = queue.next()
+                fail(waiting.request, EngineError(.internalError, "internal", "the adapter is gone"))
+                continue
+            }
+            guard batch.admit(waiting, weights: weights) else { return }
+            _ = queue.next()
+            queueLimit.leave()
+        }
+    }
+
+    private mutating func cancel(_ isMeant: (RequestKey) -> Bool) {
+        var idle = queue.remove { isMeant($0.request.key) }
+        for (ticket, requests) in waitingForLoad {
+            let meant = requests.filter { isMeant($0.request.key) }
+            waitingForLoad[ticket] = requests.filter { !isMeant($0.request.key) }
+            idle += meant.map { Waiting(request: $0.request, adapter: nil, arrival: $0.arrival) }
+        }
+        for waiting in idle {
+            queueLimit.leave()
+            statistics.cancelled += 1
+            release(waiting.adapter)
+            waiting.request.report(.finished(.cancelled(waiting)))
+        }
+        for ended in batch.cancel(isMeant) { close(ended) }
+    }
+
+    // MARK: Steps
+
+    private mutating func step() {
+        if batch.isEmpty { return }
+        statistics.steps += 1
+        for ended in batch.step() { close(ended) }
+    }
+
+    private mutating func close(_ ended: Batch.Ended) {
+        release(ended.adapter)
+        switch ended.outcome {
+        case .failed: statistics.failed += 1
+        case .finished(let reply):
+            statistics.promptTokens += reply.promptTokens
+            statistics.cachedTokens += reply.cachedTokens
+            statistics.generatedTokens += reply.completion.tokenIDs.count
+            if reply.completion.finishReason == .cancelled {
+                statistics.cancelled += 1
+            } else {
+                statistics.finished += 1
+            }
+        case .piece: break
+        }
+        ended.request.report(ended.outcome)
+    }
+
+    mutating func release(_ adapter: AdapterIdentity?) {
+        if let adapter, registry.release(adapter) { forget(adapter) }
+    }
+
+    mutating func forget(_ adapter: AdapterIdentity) {
+        batch.prefixes.drop(adapter)
+        options.notice(.freed(adapter))
+    }
+
+    private func currentStatistics() -> EngineStatistics {
+        var now = statistics
+        now.running = batch.count
+        now.queued = queue.count
+        now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
+        now.evictions = registry.evictions
+        now.keyValueBytes = batch.usedBlocks * batch.pass.geometry.blockBytes
+        now.keyValueBudget = options.keyValueBytes
+        now.adapterBytes = registry.bytes
+        now.adapterBudget = options.adapterBytes
+        return now
+    }
+}
+
+extension EngineReply {
+    /// Of a request that never ran.
+    fileprivate static func cancelled(_ waiting: EngineLoop.Waiting) -> EngineReply {
+        var completion = Completion()
+        completion.text = ""
+        completion.finishReason = .cancelled
+        return EngineReply(
+            completion: completion, adapter: waiting.adapter,
+            promptTokens: waiting.request.generation.prompt.count,
+            cachedTokens: 0, queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
+    }
+}

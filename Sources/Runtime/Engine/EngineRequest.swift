@@ -1,0 +1,80 @@
+import DoraLoader
+
+/// Who asks: a connection and its running number for the request. Unique while the request lives.
+package struct RequestKey: Hashable, Sendable {
+    package let connection: Int
+    package let serial: Int
+
+    package init(connection: Int, serial: Int) {
+        self.connection = connection
+        self.serial = serial
+    }
+}
+
+/// One request for the engine. Its events come in order, on the engine's thread; the last is `finished` or `failed`.
+package struct EngineRequest: Sendable {
+    package let key: RequestKey
+    package let adapter: AdapterChoice
+    package let generation: GenerationRequest
+    /// Whether pieces of the text are wanted as they are made.
+    package let streams: Bool
+    package let report: @Sendable (EngineEvent) -> Void
+
+    package init(
+        key: RequestKey, adapter: AdapterChoice, generation: GenerationRequest, streams: Bool,
+        report: @escaping @Sendable (EngineEvent) -> Void
+    ) {
+        self.key = key
+        self.adapter = adapter
+        self.generation = generation
+        self.streams = streams
+        self.report = report
+    }
+}
+
+package enum EngineEvent: Sendable {
+    /// The next piece of text, and the tokens since the last one.
+    case piece(text: String, tokenIDs: [Int])
+    case finished(EngineReply)
+    case failed(EngineError)
+}
+
+package struct EngineReply: Sendable {
+    package let completion: Completion
+    /// Nil for the base.
+    package let adapter: AdapterIdentity?
+    package let promptTokens: Int
+    /// Prompt tokens whose keys and values an earlier request had left.
+    package let cachedTokens: Int
+    package let queueTime: Duration
+    /// Waiting for the adapter to be merged.
+    package let mergeTime: Duration
+}
+
+/// What happened to an adapter, for the log.
+package enum AdapterNotice: Sendable {
+    case loaded(AdapterIdentity, digest: String, bytes: Int, seconds: Double, warnings: [String])
+    case failed(name: String, EngineError)
+    case evicted(AdapterIdentity)
+    case freed(AdapterIdentity)
+}
+
+/// Counts since the start, and what is under way.
+package struct EngineStatistics: Sendable {
+    package var running = 0
+    package var queued = 0
+    package var waitingForAdapter = 0
+    package var finished = 0
+    package var cancelled = 0
+    package var failed = 0
+    package var promptTokens = 0
+    package var cachedTokens = 0
+    package var generatedTokens = 0
+    package var steps = 0
+    package var merges = 0
+    package var evictions = 0
+    package var keyValueBytes = 0
+    package var keyValueBudget = 0
+    package var adapterBytes = 0
+    package var adapterBudget = 0
+}

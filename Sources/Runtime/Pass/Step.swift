@@ -1,0 +1,39 @@
+package import DoraLoader
+package import DoraTensor
+
+/// What one sequence has computed in a step: tokens at the positions behind its cache's.
+package struct StepPart {
+    /// Which tokens' logits are wanted.
+    package enum Wanted {
+        case none
+        case last
+        case all
+    }
+
+    package let weights: ModelWeights
+    package let cache: KeyValueCache
+    package let tokens: ArraySlice<Int>
+    package let logits: Wanted
+
+    package init(weights: ModelWeights, cache: KeyValueCache, tokens: ArraySlice<Int>, logits: Wanted) {
+        self.weights = weights
+        self.cache = cache
+        self.tokens = tokens
+        self.logits = logits
+    }
+
+    /// Offsets into `tokens`.
+    var wantedTokens: Range<Int> {
+        switch logits {
+        case .none: tokens.count..<tokens.count
+        case .last: tokens.count - 1..<tokens.count
+        case .all: 0..<tokens.count
+        }
+    }
+}
+
+/// The rows of a step that belong to one sequence.
+struct StepRows {
+    let weights: ModelWeights
+    let rows: Range<Int>
+}

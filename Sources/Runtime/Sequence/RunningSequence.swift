@@ -1,0 +1,86 @@
+import DoraLoader
+import DoraTensor
+
+/// One request while it is answered: the tokens still to compute, their cache, and the output so far. Knows nothing of
+/// the sequences beside it.
+struct RunningSequence {
+    /// What a model needs to know of itself to end a text.
+    struct Limits {
+        /// Positions that a sequence may have.
+        let context: Int
+        let eosIDs: Set<Int>
+    }
+
+    let weights: ModelWeights
+    let cache: KeyValueCache
+    private let request: GenerationRequest
+    private let limits: Limits
+    private var output: GrowingCompletion
+    private var pending: ArraySlice<Int>
+    private(set) var isFinished: Bool
+    private let start = ContinuousClock.now
+    private var firstToken: ContinuousClock.Instant?
+    private var lastToken: ContinuousClock.Instant?
+
+    /// - Parameter cache: empty, or beginning with blocks of this very prompt under these very weights.
+    /// - Precondition: the prompt has passed `GenerationRequest.check`, and is longer than what the cache holds.
+    init(
+        _ request: GenerationRequest, weights: ModelWeights, cache: KeyValueCache, limits: Limits,
+        tokenizer: (any Tokenizer)?
+    ) {
+        self.request = request
+        self.weights = weights
+        self.cache = cache
+        self.limits = limits
+        output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
+        pending = request.prompt[cache.count...]
+        isFinished = request.maximumTokens == 0
+    }
+
+    /// Whether the prompt has been taken in, so that each further step makes a token.
+    var isDecoding: Bool { firstToken != nil }
+    var tokenIDs: [Int] { output.completion.tokenIDs }
+    var pendingTokens: Int { pending.count }
+    /// The tokens whose keys and values the cache holds.
+    var computedTokens: ArraySlice<Int> {
+        cache.count <= request.prompt.count
+            ? request.prompt[..<cache.count]
+            : (request.prompt + output.completion.tokenIDs)[..<cache.count]
+    }
+
+    /// The next tokens to compute; the logits of the last are wanted once none is left.
+    mutating func nextPart(atMost count: Int) -> StepPart {
+        let tokens = pending.prefix(count)
+        pending = pending.dropFirst(count)
+        return StepPart(
+            weights: weights, cache: cache, tokens: tokens, logits: pending.isEmpty ? .last : .none)
+    }
+
+    /// Takes the likeliest token of the logits that were wanted.
+    /// - Throws: `RuntimeError.notFinite`
+    mutating func accept(
+        _ logits: UnsafeBufferPointer<Float>, emit: (_ id: Int, _ text: String) -> Bool
+    ) throws(RuntimeError) {
+        let id = try Logits.greedy(logits)
+        let now = ContinuousClock.now
+        firstToken = firstToken ?? now
+        lastToken = now
+        output.record(id, logits)
+        let isEnd = !request.ignoresEOS && limits.eosIDs.contains(id)
+        let goesOn = output.accept(id, isEnd: isEnd, emit: emit)
+        let isFull =
+            output.completion.tokenIDs.count == request.maximumTokens || cache.count == limits.context
+        isFinished = !goesOn || isFull
+        if !isFinished { pending = [id] }
+    }
+
+    /// The completion as it stands.
+    mutating func finish(emit: (_ id: Int, _ text: String) -> Bool) -> Completion {
+        var completion = output.finish(emit: emit)
+        if let firstToken, let lastToken {
+            completion.prefillTime = firstToken - start
+            completion.decodeTime = lastToken - firstToken
+        }
+        return completion
+    }
+}

@@ -1,0 +1,99 @@
+import DoraLoader
+import DoraTensor
+import Testing
+
+@testable import DoraRuntime
+
+/// Sequences of several adapters in one step: each gets the bits that it gets alone.
+@Suite struct BatchTests {
+    private static let adapters: [String?] = [
+        nil, "dora-qkv", "dora-qkv", "dora-embed-head", nil, "dora-save-input-norm", "lora-bias-b",
+        "dora-tokens",
+        "dora-all-linear", "dora-patterns",
+    ]
+    private static let storages = [
+        StorageOptions(weights: .f32, merged: .f32), StorageOptions(weights: .q8, merged: .q8),
+        StorageOptions(weights: .q8, merged: .q4, head: .q4),
+    ]
+
+    @Test(arguments: storages) func aSequenceDoesNotSeeItsNeighbours(storage: StorageOptions) throws {
+        let compute = try Compute(threads: 2)
+        let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), storage: storage, on: compute)
+        let models = try Self.adapters.map { name in
+            guard let name else { return base.weights }
+            let adapter = try Adapter(
+                folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
+            return try base.adapted(by: adapter, on: compute).weights
+        }
+        let requests = Self.adapters.indices.map { index in
+            GenerationRequest(
+                prompt: (0..<(3 + index * 9)).map { ($0 * 7 + index) % 128 }, maximumTokens: 4 + index,
+                ignoresEOS: true, logprobs: 3)
+        }
+        let alone = try zip(models, requests).map { weights, request in
+            try Generator(
+                base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: true, on: compute
+            ).generate(request)
+        }
+
+        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let limits = RunningSequence.Limits(context: base.configuration.maximumPositions, eosIDs: [])
+        var running = zip(models, requests).map { weights, request in
+            RunningSequence(
+                request, weights: weights, cache: KeyValueCache(geometry: pass.geometry), limits: limits,
+                tokenizer: nil)
+        }
+        var steps = 0
+        while running.contains(where: { !$0.isFinished }) {
+            // Some rest in some steps, and the pieces of the prompts differ from step to step.
+            let active = running.indices.filter { !running[$0].isFinished && ($0 + steps) % 3 != 0 }
+            let parts = active.map { running[$0].nextPart(atMost: 1 + ($0 * 5 + steps * 3) % 17) }
+            try pass.step(parts) { part, _, logits in
+                try running[active[part]].accept(logits) { _, _ in true }
+            }
+            steps += 1
+        }
+        for (index, expected) in alone.enumerated() {
+            let found = running[index].finish { _, _ in true }
+            #expect(found.tokenIDs == expected.tokenIDs)
+            #expect(found.logprobs == expected.logprobs, "sequence \(index)")
+        }
+    }
+
+    /// Blocks of keys and values of an earlier sequence with the same beginning stand for computing them again.
+    @Test func aSharedBeginningLeavesTheBitsAlone() throws {
+        let compute = try Compute(threads: 2)
+        let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
+        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let limits = RunningSequence.Limits(context: base.configuration.maximumPositions, eosIDs: [])
+        func run(_ prompt: [Int], beginningWith blocks: [KeyValueBlock]) throws -> RunningSequence {
+            var sequence = RunningSequence(
+                GenerationRequest(prompt: prompt, maximumTokens: 6, ignoresEOS: true, logprobs: 3),
+                weights: base.weights,
+                cache: KeyValueCache(geometry: pass.geometry, beginningWith: blocks), limits: limits,
+                tokenizer: nil)
+            while !sequence.isFinished {
+                try pass.step([sequence.nextPart(atMost: 50)]) { _, _, logits in
+                    try sequence.accept(logits) { _, _ in true }
+                }
+            }
+            return sequence
+        }
+        let size = KeyValueGeometry.blockPositions
+        let beginning = (0..<size).map { ($0 * 11) % 128 }
+        let first = try run(beginning + [5, 6, 7], beginningWith: [])
+        #expect(Array(first.computedTokens.prefix(size)) == beginning)
+        var alone = try run(beginning + [9, 8], beginningWith: [])
+        var sharing = try run(beginning + [9, 8], beginningWith: Array(first.cache.fullBlocks))
+        let (expected, found) = (alone.finish { _, _ in true }, sharing.finish { _, _ in true })
+        #expect(found.logprobs == expected.logprobs)
+        #expect(found.logprobs != (try run(beginning.reversed() + [9, 8], beginningWith: [])).logprobs)
+    }
+}
+
+extension RunningSequence {
+    fileprivate var logprobs: [TokenLogprob] {
+        var copy = self
+        return copy.finish { _, _ in true }.logprobs
+    }
+}

@@ -1,0 +1,108 @@
+import DoraLoader
+import DoraTensor
+
+@testable import DoraRuntime
+
+/// An engine over the fixture `gqa-f32`, and what its requests give when run alone.
+struct TestEngine: Sendable {
+    let engine: Engine
+    let base: BaseModel
+    let compute: Compute
+
+    init(
+        adapters: [String], root: AdapterRoot? = nil, base name: String = "gqa-f32",
+        _ change: (inout Engine.Options) -> Void = { _ in }
+    ) throws {
+        compute = try Compute(threads: 2)
+        base = try BaseModel(folder: Fixtures.path("bases/\(name)"), on: compute)
+        var options = Engine.Options()
+        options.keyValueBytes = 64 << 20
+        options.adapters = adapters.map { ($0, Fixtures.path("adapters/\($0)")) }
+        options.root = root
+        change(&options)
+        engine = try Engine(base: base, tokenizer: nil, eosIDs: [], options: options, on: Compute(threads: 2))
+    }
+
+    func generate(
+        _ prompt: [Int], adapter: AdapterChoice, maximumTokens: Int, connection: Int = 0,
+        key: RequestKey? = nil
+    ) async throws -> EngineReply {
+        try await withCheckedThrowingContinuation { continuation in
+            let request = EngineRequest(
+                key: key ?? RequestKey(connection: connection, serial: 0), adapter: adapter,
+                generation: GenerationRequest(
+                    prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3),
+                streams: false
+            ) { event in
+                switch event {
+                case .piece: break
+                case .finished(let reply): continuation.resume(returning: reply)
+                case .failed(let error): continuation.resume(throwing: error)
+                }
+            }
+            do { try engine.submit(request) } catch { continuation.resume(throwing: error) }
+        }
+    }
+
+    func load(_ order: AdapterOrder) async throws -> AdapterIdentity {
+        try await withCheckedThrowingContinuation { continuation in
+            engine.load(order) { continuation.resume(with: $0) }
+        }
+    }
+
+    func unload(_ name: String, disable: Bool = false) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            engine.unload(name, disable: disable) { continuation.resume(with: $0) }
+        }
+    }
+
+    func statistics() async -> EngineStatistics {
+        await withCheckedContinuation { continuation in
+            engine.statistics { continuation.resume(returning: $0) }
+        }
+    }
+
+    func adapters() async -> [AdapterStatus] {
+        await withCheckedContinuation { continuation in engine.adapters { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// What the adapters take once merged.
+    func bytes(of names: [String]) async -> [Int] {
+        for name in names { _ = try? await load(AdapterOrder(name: name)) }
+        return await adapters().filter { names.contains($0.name) }.map(\.bytes)
+    }
+
+    /// What a generator of its own gives, with the adapter of that folder.
+    func alone(_ prompt: [Int], adapter: String?, maximumTokens: Int) throws -> Completion {
+        try alone(
+            prompt, folder: adapter.map { Fixtures.path("adapters/\($0)") }, maximumTokens: maximumTokens)
+    }
+
+    func alone(_ prompt: [Int], folder: String?, maximumTokens: Int) throws -> Completion {
+        let weights = try folder.map { folder in
+            let adapter = try Adapter(folder: folder, fitting: base.inventory, baseName: nil)
+            return try base.adapted(by: adapter, on: compute).weights
+        }
+        return try Generator(
+            base.configuration, weights: weights ?? base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            on: compute
+        ).generate(
+            GenerationRequest(prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3))
+    }
+}
+
+/// SplitMix64: the same numbers every time.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
