@@ -28,9 +28,19 @@ package enum ExitStatus: Int32, Sendable {
             case RuntimeError.contextTooLong: .usage
             case is OptionProblem: .usage
             case is ListenProblem: .unavailable
+            case let problem as ServerClient.Problem: Self(problem)
             case let error as EngineError: error.kind == .busy ? .unavailable : .badData
             case is RuntimeError: .badData
             default: .internalError
+            }
+    }
+
+    private init(_ problem: ServerClient.Problem) {
+        self =
+            switch problem {
+            case .unreachable, .hungUp, .refused(kind: "busy", _, _): .unavailable
+            case .refused(kind: "internal", _, _): .internalError
+            case .refused, .strange: .badData
             }
     }
 
