@@ -96,6 +96,16 @@ let package = Package(
             name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],
             swiftSettings: strict),
         .testTarget(
+            name: "ServeTests",
+            dependencies: [
+                "DoraServe", "DoraRuntime", "DoraLoader", "DoraTensor", "dora-serve", "dora-generate",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "GenerateTests", dependencies: ["dora-generate"],
             swiftSettings: strict),
     ],

@@ -12,7 +12,7 @@ package struct LoadedBase {
     package let loadTime: Duration
 
     /// - Throws: `LoadError`, `ComputeError`.
-    package init(_ settings: ModelSettings, progress: (LoadProgress) -> Void) throws {
+    package init(_ settings: ModelSettings, progress: (LoadProgress) -> Void = { _ in }) throws {
         let clock = ContinuousClock()
         let start = clock.now
         self.settings = settings

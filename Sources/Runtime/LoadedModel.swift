@@ -18,7 +18,7 @@ package struct LoadedModel {
     private let compute: Compute
 
     /// - Throws: `LoadError`, `ComputeError`.
-    package init(_ settings: ModelSettings, progress: (LoadProgress) -> Void) throws {
+    package init(_ settings: ModelSettings, progress: (LoadProgress) -> Void = { _ in }) throws {
         var loaded = try LoadedBase(settings, progress: progress)
         let clock = ContinuousClock()
         let start = clock.now

@@ -12,7 +12,6 @@ final class ServerState: Sendable {
     let limits: ConnectionLimits
     let token: [UInt8]?
     let logger: Logger
-    let logsPrompts: Bool
     let hello: HelloResult
     /// Asks the whole server to drain.
     let requestDrain: @Sendable () -> Void
@@ -27,7 +26,7 @@ final class ServerState: Sendable {
 
     init(
         engine: Engine, tokenizer: (any Tokenizer)?, model: String, limits: ConnectionLimits, token: [UInt8]?,
-        logger: Logger, logsPrompts: Bool, hello: HelloResult, requestDrain: @escaping @Sendable () -> Void
+        logger: Logger, hello: HelloResult, requestDrain: @escaping @Sendable () -> Void
     ) {
         self.engine = engine
         self.tokenizer = tokenizer
@@ -35,7 +34,6 @@ final class ServerState: Sendable {
         self.limits = limits
         self.token = token
         self.logger = logger
-        self.logsPrompts = logsPrompts
         self.hello = hello
         self.requestDrain = requestDrain
     }

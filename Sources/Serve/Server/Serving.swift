@@ -30,7 +30,7 @@ package struct Serving: Sendable {
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, tokenizer: base.tokenizer, model: settings.model.model, limits: settings.limits,
-            token: settings.token, logger: logger, logsPrompts: false, hello: hello(engine),
+            token: settings.token, logger: logger, hello: hello(engine),
             requestDrain: {
                 guard let services = services.withLock({ $0 }) else { return }
                 Task { await services.triggerGracefulShutdown() }
