@@ -20,7 +20,7 @@ import Testing
             options.maximumSequences = 6
             options.keyValueBytes = 8 << 20
             // Room for about half of them: the rest are evicted and come back.
-            options.adapterBytes = 900_000
+            options.adapterBytes = 1_100_000
         }
         let contents = Contents()
         let names = (0..<8).map { "a\($0)" }
@@ -85,19 +85,24 @@ import Testing
             return try await group.reduce(into: []) { $0 += $1 }
         }
 
-        var weights: [String?: ModelWeights] = [:]
-        for answer in answers {
-            let folder = try answer.adapter.map { identity in
-                try #require(contents[identity], "\(identity)")
-            }
-            let model =
-                try weights[folder] ?? server.weights(folder.map { TestServer.fixtures + "/adapters/" + $0 })
-            weights[folder] = model
-            let alone = try server.alone(answer.prompt, model, maximumTokens: answer.count)
-            #expect(answer.tokenIDs == alone.tokenIDs, "\(answer.adapter ?? "base")")
-            #expect(answer.logprobs == alone.logprobs.flatMap { [$0.logprob] + $0.top.map(\.logprob) })
+        // A load that was unloaded while it ran may have made a generation that no reply has named; all its answers
+        // must still be those of one folder.
+        var weights: [String?: ModelWeights] = [nil: server.base.weights]
+        for folder in Self.folders {
+            weights[folder] = try server.weights(TestServer.fixtures + "/adapters/" + folder)
         }
-        #expect(answers.count > 150)
+        for answer in answers {
+            let known: [String?] = answer.adapter.map { contents[$0].map { [$0] } ?? Self.folders } ?? [nil]
+            let fitting = try known.first { folder in
+                guard let model = weights[folder] else { return false }
+                let alone = try server.alone(answer.prompt, model, maximumTokens: answer.count)
+                return answer.tokenIDs == alone.tokenIDs
+                    && answer.logprobs == alone.logprobs.flatMap { [$0.logprob] + $0.top.map(\.logprob) }
+            }
+            #expect(fitting != nil, "\(answer.adapter ?? "base") is \(known)")
+            if let adapter = answer.adapter, let folder = fitting ?? nil { contents.set(adapter, folder) }
+        }
+        #expect(answers.count > 100)
         #expect(Set(answers.map(\.adapter)).count > 10, "\(contents.count) generations")
 
         // Everything unloaded: no adapter's bytes are left.
