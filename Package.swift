@@ -14,11 +14,16 @@ let optimized = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 let package = Package(
     name: "dora",
     products: [
-        .executable(name: "dora-generate", targets: ["dora-generate"])
+        .executable(name: "dora-generate", targets: ["dora-generate"]),
+        .executable(name: "dora-serve", targets: ["dora-serve"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // Weights in memory: SIMD kernels, packed matrices, the worker pool.
@@ -50,12 +55,29 @@ let package = Package(
             name: "DoraRuntime", dependencies: ["DoraLoader", "DoraTensor"], path: "Sources/Runtime",
             swiftSettings: optimized),
 
-        // Tokens to lines: what the commands print.
+        // Tokens to lines: what the commands print, the line protocol, its server and its client.
         .target(
-            name: "DoraServe", dependencies: ["DoraRuntime", "DoraLoader"], path: "Sources/Serve",
+            name: "DoraServe",
+            dependencies: [
+                "DoraRuntime", "DoraLoader", "DoraTensor",
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Serve",
             swiftSettings: strict),
         .executableTarget(
             name: "dora-generate",
+            dependencies: [
+                "DoraServe",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "dora-serve",
             dependencies: [
                 "DoraServe",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -72,6 +94,16 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServeTests",
+            dependencies: [
+                "DoraServe", "DoraRuntime", "DoraLoader", "DoraTensor", "dora-serve", "dora-generate",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "GenerateTests", dependencies: ["dora-generate"],

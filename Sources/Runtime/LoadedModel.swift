@@ -19,30 +19,24 @@ package struct LoadedModel {
 
     /// - Throws: `LoadError`, `ComputeError`.
     package init(_ settings: ModelSettings, progress: (LoadProgress) -> Void = { _ in }) throws {
+        var loaded = try LoadedBase(settings, progress: progress)
         let clock = ContinuousClock()
         let start = clock.now
-        let compute = try Compute(threads: settings.threads ?? Compute.usableCores)
-        var base = try BaseModel(
-            folder: settings.model, quantization: settings.quantization, storage: settings.storage,
-            on: compute,
-            progress: progress)
-        let defaults = try GenerationDefaults(folder: settings.model, configuration: base.configuration)
-        tokenizer = try TokenizerFolder.load(folder: settings.model)
-        let loaded = clock.now
         let adapter = try settings.adapter.map {
-            try Adapter(folder: $0, fitting: base.inventory, baseName: settings.model)
+            try Adapter(folder: $0, fitting: loaded.model.inventory, baseName: settings.model)
         }
-        self.base = WeightsSummary(base.weights)
-        merge = try adapter.map { try base.adapt(by: $0, on: compute, progress: progress) }
-        self.compute = compute
+        base = WeightsSummary(loaded.model.weights)
+        merge = try adapter.map { try loaded.model.adapt(by: $0, on: loaded.compute, progress: progress) }
+        mergeTime = clock.now - start
+        compute = loaded.compute
         self.settings = settings
-        configuration = base.configuration
         self.adapter = adapter
-        weights = base.weights
-        eosIDs = defaults.eosIDs
-        warnings = base.warnings + defaults.warnings + (merge?.warnings ?? [])
-        loadTime = loaded - start
-        mergeTime = clock.now - loaded
+        configuration = loaded.model.configuration
+        tokenizer = loaded.tokenizer
+        weights = loaded.model.weights
+        eosIDs = loaded.eosIDs
+        warnings = loaded.warnings + (merge?.warnings ?? [])
+        loadTime = loaded.loadTime
     }
 
     package func makeGenerator() throws -> Generator {

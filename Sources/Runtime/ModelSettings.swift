@@ -32,5 +32,5 @@ package struct ModelSettings: Sendable {
         self.threads = threads
     }
 
-    var isHalfCache: Bool { (cache ?? (storage.weights == .f32 ? .f32 : .f16)) == .f16 }
+    package var isHalfCache: Bool { (cache ?? (storage.weights == .f32 ? .f32 : .f16)) == .f16 }
 }

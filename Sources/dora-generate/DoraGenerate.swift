@@ -4,23 +4,27 @@ import DoraRuntime
 import DoraServe
 import FoundationEssentials
 
-@main struct DoraGenerate: ParsableCommand {
+@main struct DoraGenerate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dora-generate",
         abstract: "Answer a prompt with a base model and a DoRA or LoRA adapter merged into it.",
         usage: """
             echo prompt | dora-generate [--model DIR] [--adapter DIR] [options]
             dora-generate --adapter DIR --check
+            echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
+            dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME
             """,
         discussion: """
             The completion, and nothing else, goes to standard output as it is made. Decoding is greedy. The prompt is \
             raw text: render a chat template yourself, and then pass --no-special.
 
             Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
-            70 internal error, 130 Ctrl-C.
+            69 the server cannot be reached or is busy, 70 internal error, 130 Ctrl-C.
             """)
 
     @OptionGroup var options: ModelOptions
+
+    @OptionGroup(title: "A server's client") var remote: RemoteOptions
 
     @Option(
         help: ArgumentHelp("Prompt. Default: standard input, without one final line feed.", valueName: "text")
@@ -74,21 +78,40 @@ import FoundationEssentials
         if prompt != nil && promptFile != nil {
             throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")
         }
+        if remote.connect != nil, tokenize || score || check || options.isGiven {
+            throw ValidationError(
+                "with --connect the server decides the model: only --adapter and what follows the prompt")
+        }
         if [tokenize, score, check].count(where: { $0 }) > 1 {
             throw ValidationError("--tokenize, --score and --check exclude each other")
         }
     }
 
-    func run() throws {
+    func run() async throws {
         ExitStatus.handleSignals()
-        let settings = try options.settings(environment: ProcessInfo.processInfo.environment)
         do {
-            try Generation(command: self, settings: settings).run()
+            if let connect = remote.connect {
+                try await RemoteGeneration(command: self, address: ListenAddress(connect)).run()
+            } else {
+                let settings = try options.settings(environment: ProcessInfo.processInfo.environment)
+                try Generation(command: self, settings: settings).run()
+            }
+        } catch let error as ValidationError {
+            throw error
         } catch is Terminal.Closed {
             return
+        } catch let error as ListenAddress.Malformed {
+            throw ValidationError("--connect: \(error)")
         } catch {
             Terminal.note("dora-generate: \(error)")
             throw ExitCode(ExitStatus(error).rawValue)
         }
+    }
+
+    func readPrompt() throws -> Prompt {
+        if let prompt { return try Prompt(text: prompt, asTokenIDs: tokenIDs) }
+        return try Prompt(
+            bytes: Prompt.read(path: promptFile), source: promptFile ?? "standard input", asTokenIDs: tokenIDs
+        )
     }
 }

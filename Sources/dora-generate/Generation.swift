@@ -13,7 +13,7 @@ struct Generation {
             return
         }
         // The prompt is read first: a mistake in it need not wait for the model.
-        let prompt = command.check ? nil : try readPrompt()
+        let prompt = command.check ? nil : try command.readPrompt()
         let model = try LoadedModel(settings, progress: Terminal.show)
         for warning in model.warnings { Terminal.note("warning: \(warning)") }
         guard let prompt else {
@@ -31,16 +31,9 @@ struct Generation {
         }
     }
 
-    private func readPrompt() throws -> Prompt {
-        if let text = command.prompt { return try Prompt(text: text, asTokenIDs: command.tokenIDs) }
-        let source = command.promptFile ?? "standard input"
-        return try Prompt(
-            bytes: Prompt.read(path: command.promptFile), source: source, asTokenIDs: command.tokenIDs)
-    }
-
     private func printTokens() throws {
         let tokenizer = try TokenizerFolder.load(folder: settings.model)
-        let ids = try readPrompt().encoded(
+        let ids = try command.readPrompt().encoded(
             by: tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
         try Terminal.write(ids.map(String.init).joined(separator: " ") + "\n")
     }

@@ -44,6 +44,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Threads to compute with. Default: the cores that this process may use.")
     var threads: Int?
 
+    /// Whether anything but an adapter was named.
+    var isGiven: Bool {
+        model != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
+            || merged != .auto || head != .auto
+    }
+
     func validate() throws {
         if let context, context < 1 { throw ValidationError("--context must be at least 1") }
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }

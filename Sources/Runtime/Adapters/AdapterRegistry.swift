@@ -42,8 +42,11 @@ struct AdapterRegistry {
         var isDisabled = false
         /// The generation that the name means, while it is resident.
         var current: Int?
-        /// The latest generation ever published, and its contents.
+        /// What the name meant last, resident or not.
         var latest: (generation: Int, digest: String)?
+        /// The generation of every content that the name has ever stood for: a content that comes back, be it after
+        /// an eviction or because somebody changed their mind, is the same generation.
+        var published: [String: Int] = [:]
         var load: Ticket?
     }
 
@@ -163,15 +166,15 @@ struct AdapterRegistry {
     }
 
     /// Whether the contents of a load are in memory already, so that nothing has to be merged: they are published again.
-    mutating func revive(_ ticket: Ticket, digest: String) -> AdapterIdentity? {
-        guard let load = loads[ticket], let latest = entries[load.name]?.latest, latest.digest == digest
-        else {
+    mutating func revive(
+        _ ticket: Ticket, digest: String
+    ) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
+        guard let load = loads[ticket], let number = entries[load.name]?.published[digest] else {
             return nil
         }
-        let identity = AdapterIdentity(name: load.name, generation: latest.generation)
+        let identity = AdapterIdentity(name: load.name, generation: number)
         guard generations[identity] != nil else { return nil }
-        finish(load, identity, digest)
-        return identity
+        return (identity, finish(load, identity, digest))
     }
 
     /// Charges a load, evicting idle adapters that nobody pinned, least recently used first.
@@ -210,17 +213,13 @@ struct AdapterRegistry {
         _ ticket: Ticket, digest: String, weights: ModelWeights, bytes: Int
     ) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
         guard let load = loads[ticket] else { return nil }
-        let latest = entries[load.name]?.latest
-        let number =
-            latest.map { $0.digest == digest ? $0.generation : $0.generation + 1 } ?? 1
+        let published = entries[load.name]?.published ?? [:]
+        let number = published[digest] ?? published.count + 1
         let identity = AdapterIdentity(name: load.name, generation: number)
         if generations[identity] == nil {
             generations[identity] = Generation(digest: digest, weights: weights, bytes: bytes)
         }
-        let before = entries[load.name]?.current.map { AdapterIdentity(name: load.name, generation: $0) }
-        finish(load, identity, digest)
-        let gone = before.flatMap { $0 != identity && dropIfDone($0) ? $0 : nil }
-        return (identity, gone)
+        return (identity, finish(load, identity, digest))
     }
 
     /// A load came to nothing; what the name meant before it still does.
@@ -236,7 +235,11 @@ struct AdapterRegistry {
             throw EngineError(.notFound, "not_loaded", "adapter '\(name)' is not loaded", param: "name")
         }
         let identity = entry.current.map { AdapterIdentity(name: name, generation: $0) }
-        if let ticket = entry.load { loads[ticket]?.isWanted = false }
+        if let ticket = entry.load, let load = loads[ticket] {
+            loads[ticket]?.isWanted = false
+            // Naming it again means what was ordered last.
+            entry.folder = load.folder
+        }
         entry.load = nil
         entry.current = nil
         entry.isPinned = false
@@ -282,14 +285,24 @@ extension AdapterRegistry {
         return load
     }
 
-    private mutating func finish(_ load: Load, _ identity: AdapterIdentity, _ digest: String) {
+    /// Lets the name mean a generation, unless it was unloaded meanwhile.
+    /// - Returns: what it meant before, if that has left memory with it.
+    private mutating func finish(
+        _ load: Load, _ identity: AdapterIdentity, _ digest: String
+    ) -> AdapterIdentity? {
         loads[load.ticket] = nil
-        entries[load.name]?.latest = (identity.generation, digest)
-        guard load.isWanted else { return }
-        entries[load.name]?.load = nil
-        entries[load.name]?.folder = load.folder
-        entries[load.name]?.isPinned = load.isPinned
-        entries[load.name]?.current = identity.generation
+        guard var entry = entries[load.name] else { return nil }
+        let before = entry.current.map { AdapterIdentity(name: load.name, generation: $0) }
+        entry.published[digest] = identity.generation
+        if load.isWanted {
+            entry.latest = (identity.generation, digest)
+            entry.load = nil
+            entry.folder = load.folder
+            entry.isPinned = load.isPinned
+            entry.current = identity.generation
+        }
+        entries[load.name] = entry
+        return before.flatMap { dropIfDone($0) ? $0 : nil }
     }
 
     /// Pinned adapters must leave room for one more, or no other could ever be served.

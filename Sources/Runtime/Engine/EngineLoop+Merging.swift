@@ -48,7 +48,8 @@ extension EngineLoop {
         guard let load = registry.loads[ticket] else { return }
         do {
             let adapter = try result.get()
-            if let identity = registry.revive(ticket, digest: adapter.digest) {
+            if let (identity, gone) = registry.revive(ticket, digest: adapter.digest) {
+                if let gone { forget(gone) }
                 serve(ticket, identity)
                 return
             }

@@ -11,6 +11,8 @@ package enum ExitStatus: Int32, Sendable {
     case usage = 64
     case badData = 65
     case missingInput = 66
+    /// The server cannot listen; for a client, it cannot be reached or is busy.
+    case unavailable = 69
     case internalError = 70
     case interrupted = 130
 
@@ -24,14 +26,30 @@ package enum ExitStatus: Int32, Sendable {
             case Prompt.Problem.unreadable, Prompt.Problem.noTokenizer: .missingInput
             case is Prompt.Problem: .badData
             case RuntimeError.contextTooLong: .usage
+            case is OptionProblem: .usage
+            case is ListenProblem: .unavailable
+            case let problem as ServerClient.Problem: Self(problem)
+            case let error as EngineError: error.kind == .busy ? .unavailable : .badData
             case is RuntimeError: .badData
             default: .internalError
             }
     }
 
-    /// From here on a closed pipe is an error to handle instead of a signal, and Ctrl-C ends with 130.
+    private init(_ problem: ServerClient.Problem) {
+        self =
+            switch problem {
+            case .unreachable, .hungUp, .refused(kind: "busy", _, _): .unavailable
+            case .refused(kind: "internal", _, _): .internalError
+            case .refused, .strange: .badData
+            }
+    }
+
+    /// From here on a closed pipe is an error to handle instead of a signal.
+    package static func ignoreClosedPipes() { signal(SIGPIPE, SIG_IGN) }
+
+    /// The same, and Ctrl-C ends with 130.
     package static func handleSignals() {
-        signal(SIGPIPE, SIG_IGN)
+        ignoreClosedPipes()
         signal(SIGINT) { _ in _exit(ExitStatus.interrupted.rawValue) }
     }
 }

@@ -1,0 +1,30 @@
+package import DoraLoader
+package import DoraTensor
+
+/// A base model ready to run or to be adapted, with its tokenizer.
+package struct LoadedBase {
+    package let settings: ModelSettings
+    package let tokenizer: (any Tokenizer)?
+    package var model: BaseModel
+    package let eosIDs: [Int]
+    package let warnings: [String]
+    package let compute: Compute
+    package let loadTime: Duration
+
+    /// - Throws: `LoadError`, `ComputeError`.
+    package init(_ settings: ModelSettings, progress: (LoadProgress) -> Void = { _ in }) throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        self.settings = settings
+        compute = try Compute(threads: settings.threads ?? Compute.usableCores)
+        model = try BaseModel(
+            folder: settings.model, quantization: settings.quantization, storage: settings.storage,
+            on: compute,
+            progress: progress)
+        let defaults = try GenerationDefaults(folder: settings.model, configuration: model.configuration)
+        eosIDs = defaults.eosIDs
+        tokenizer = try TokenizerFolder.load(folder: settings.model)
+        warnings = model.warnings + defaults.warnings
+        loadTime = clock.now - start
+    }
+}

@@ -1,0 +1,156 @@
+package import DoraLoader
+import NIOCore
+import NIOPosix
+
+/// One conversation with a server: lines out, and the objects that come back.
+package struct ServerClient: Sendable {
+    /// Why a server gave no answer.
+    package enum Problem: Error, CustomStringConvertible {
+        case unreachable(ListenAddress, String)
+        case hungUp(ListenAddress)
+        case refused(kind: String, code: String, message: String)
+        case strange(ListenAddress)
+
+        package var description: String {
+            switch self {
+            case .unreachable(let address, let problem):
+                "\(address): the server cannot be reached (\(problem))"
+            case .hungUp(let address): "\(address): the server closed the connection before it had answered"
+            case .refused(_, let code, let message): "the server says \(code): \(message)"
+            case .strange(let address): "\(address): this is no dora server, or one of another version"
+            }
+        }
+    }
+
+    private let address: ListenAddress
+    private let token: String?
+
+    /// - Parameter token: for servers that want one.
+    package init(_ address: ListenAddress, token: String?) {
+        self.address = address
+        self.token = token
+    }
+
+    /// Sends one request and hands each line of its answer to `take`, the last one included; returns what `hello` said
+    /// and the last line.
+    /// - Throws: `Problem`, and what `take` throws.
+    package func perform(
+        _ request: some Encodable & Sendable, take: (JSONObject) throws -> Void = { _ in }
+    ) async throws -> (hello: JSONObject, last: JSONObject) {
+        var greeting = ["op": "hello", "id": "hello"]
+        greeting["token"] = token
+        let lines = [try greeting.jsonLine, try request.jsonLine].joined(separator: "\n") + "\n"
+        let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+        do {
+            channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connect(to: address.resolved()) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+                    }
+                }
+        } catch { throw Problem.unreachable(address, "\(error)") }
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(string: lines))
+            var buffer = LineBuffer(maximumLine: 1 << 30)
+            var hello: JSONObject?
+            do {
+                for try await bytes in inbound {
+                    buffer.append(bytes)
+                    while case .line(let line) = buffer.next() {
+                        guard let object = (try? JSONValue(parsing: line))?.object else {
+                            throw Problem.strange(address)
+                        }
+                        try Self.check(object)
+                        let isLast = object["done"]?.bool == true
+                        guard hello != nil || isLast else { throw Problem.strange(address) }
+                        guard let greeted = hello else {
+                            hello = object["result"]?.object
+                            if hello == nil { throw Problem.strange(address) }
+                            continue
+                        }
+                        try take(object)
+                        if isLast { return (greeted, object) }
+                    }
+                }
+            } catch let error as IOError { throw Problem.unreachable(address, "\(error)") }
+            throw Problem.hungUp(address)
+        }
+    }
+
+    private static func check(_ object: JSONObject) throws(Problem) {
+        guard let error = object["error"]?.object else { return }
+        throw .refused(
+            kind: error["type"]?.string ?? "", code: error["code"]?.string ?? "error",
+            message: error["message"]?.string ?? "")
+    }
+}
+
+/// A `generate` line.
+package struct GenerateLine: Encodable, Sendable {
+    package var id = 1
+    package var prompt: String?
+    package var token_ids: [Int]?
+    /// Nil for the server's default; empty for the base.
+    package var adapter: String?
+    package var max_tokens: Int
+    package var stop: [String]
+    package var stream: Bool
+    package var logprobs: Int?
+    package var ignore_eos: Bool
+    package var no_special: Bool
+
+    package init(
+        _ prompt: Prompt, adapter: String?, maximumTokens: Int, stops: [String], streams: Bool,
+        logprobs: Int?,
+        ignoresEOS: Bool, addsSpecialTokens: Bool
+    ) {
+        switch prompt {
+        case .text(let text): self.prompt = text
+        case .tokenIDs(let ids): token_ids = ids
+        }
+        self.adapter = adapter
+        max_tokens = maximumTokens
+        stop = stops
+        stream = streams
+        self.logprobs = logprobs
+        ignore_eos = ignoresEOS
+        no_special = !addsSpecialTokens
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id, prompt, token_ids, adapter, max_tokens, stop, stream, logprobs, ignore_eos, no_special
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encodeIfPresent(prompt, forKey: .prompt)
+        try container.encodeIfPresent(token_ids, forKey: .token_ids)
+        if let adapter {
+            if adapter.isEmpty {
+                try container.encodeNil(forKey: .adapter)
+            } else {
+                try container.encode(adapter, forKey: .adapter)
+            }
+        }
+        try container.encode(max_tokens, forKey: .max_tokens)
+        try container.encode(stop, forKey: .stop)
+        try container.encode(stream, forKey: .stream)
+        try container.encodeIfPresent(logprobs, forKey: .logprobs)
+        try container.encode(ignore_eos, forKey: .ignore_eos)
+        try container.encode(no_special, forKey: .no_special)
+    }
+}
+
+/// Any other operation.
+package struct OperationLine: Encodable, Sendable {
+    package var id = 1
+    package let op: String
+    package var name: String?
+    package var path: String?
+    package var replace: Bool?
+    package var pin: Bool?
+    package var disable: Bool?
+
+    package init(_ operation: String) { op = operation }
+}

@@ -1,0 +1,203 @@
+import DoraLoader
+package import DoraRuntime
+
+/// One JSON line of a client, checked: every field is known and of its type.
+package struct LineRequest: Equatable, Sendable {
+    package struct Generate: Equatable, Sendable {
+        package var prompt: Prompt
+        package var adapter = AdapterChoice.standard
+        package var maximumTokens = 256
+        package var stops: [String] = []
+        package var streams = false
+        package var logprobs: Int?
+        package var ignoresEOS = false
+        package var addsSpecialTokens = true
+
+        package init(prompt: Prompt) { self.prompt = prompt }
+    }
+
+    package enum Operation: Equatable, Sendable {
+        case generate(Generate)
+        case hello(token: String?)
+        case cancel(RequestID)
+        case adapters
+        case load(AdapterOrder)
+        case unload(String, disable: Bool)
+        case ping
+        case ready
+        case stats
+        case drain
+    }
+
+    package let id: RequestID?
+    package let operation: Operation
+}
+
+/// A line that is no request. `id` is the client's, as far as it could be read.
+package struct BadLine: Error, Equatable, Sendable {
+    package let id: RequestID?
+    package let error: EngineError
+}
+
+extension LineRequest {
+    package init(line: [UInt8]) throws(BadLine) {
+        let value: JSONValue
+        do { value = try JSONValue(parsing: line) } catch {
+            throw BadLine(id: nil, error: EngineError(.invalidRequest, "bad_json", "\(error)"))
+        }
+        guard let object = value.object else {
+            throw BadLine(
+                id: nil, error: EngineError(.invalidRequest, "bad_json", "a request is a JSON object"))
+        }
+        var fields = RequestFields(object)
+        let id: RequestID?
+        do { id = try fields.id() } catch { throw BadLine(id: nil, error: error) }
+        do {
+            let name = try fields.string("op") ?? "generate"
+            operation = try Self.operation(name, &fields)
+            try fields.end(of: name)
+        } catch { throw BadLine(id: id, error: error) }
+        self.id = id
+    }
+
+    private static func operation(_ name: String, _ fields: inout RequestFields) throws(EngineError)
+        -> Operation
+    {
+        switch name {
+        case "generate": return .generate(try generate(&fields))
+        case "hello": return .hello(token: try fields.string("token"))
+        case "cancel": return .cancel(try fields.requiredID("target"))
+        case "adapters": return .adapters
+        case "load":
+            var order = AdapterOrder(name: try fields.requiredString("name"))
+            order.path = try fields.string("path")
+            order.isReplacement = try fields.bool("replace") ?? false
+            order.expectedGeneration = try fields.int("expect_generation", in: 0...Int.max)
+            order.isPinned = try fields.bool("pin") ?? false
+            return .load(order)
+        case "unload":
+            return .unload(try fields.requiredString("name"), disable: try fields.bool("disable") ?? false)
+        case "ping": return .ping
+        case "ready": return .ready
+        case "stats": return .stats
+        case "drain": return .drain
+        default:
+            throw EngineError(.invalidRequest, "unknown_op", "there is no operation '\(name)'", param: "op")
+        }
+    }
+
+    private static func generate(_ fields: inout RequestFields) throws(EngineError) -> Generate {
+        let text = try fields.string("prompt")
+        let ids = try fields.ints("token_ids")
+        var request: Generate
+        switch (text, ids) {
+        case (let text?, nil): request = Generate(prompt: .text(text))
+        case (nil, let ids?): request = Generate(prompt: .tokenIDs(ids))
+        default:
+            throw EngineError(
+                .invalidRequest, "bad_request", "give either \"prompt\" or \"token_ids\"", param: "prompt")
+        }
+        request.adapter = try fields.adapter()
+        request.maximumTokens = try fields.int("max_tokens", in: 0...Int.max) ?? request.maximumTokens
+        request.stops = try fields.strings("stop") ?? []
+        request.streams = try fields.bool("stream") ?? false
+        request.logprobs = try fields.int("logprobs", in: 0...1000)
+        request.ignoresEOS = try fields.bool("ignore_eos") ?? false
+        request.addsSpecialTokens = try fields.bool("no_special").map { !$0 } ?? true
+        if request.stops.contains("") {
+            throw EngineError(
+                .invalidRequest, "bad_request", "a stop string must not be empty", param: "stop")
+        }
+        return request
+    }
+}
+
+/// The fields of a request, taken one by one; what nobody took is an error.
+private struct RequestFields {
+    private let object: JSONObject
+    private var taken: Set<String> = []
+
+    init(_ object: JSONObject) { self.object = object }
+
+    private mutating func take(_ key: String) -> JSONValue? {
+        taken.insert(key)
+        return object[key]
+    }
+
+    private func wrong(_ key: String, _ expected: String) -> EngineError {
+        EngineError(.invalidRequest, "bad_request", "\"\(key)\" must be \(expected)", param: key)
+    }
+
+    private mutating func typed<Value>(
+        _ key: String, _ expected: String, _ read: (JSONValue) -> Value?
+    ) throws(EngineError) -> Value? {
+        guard let value = take(key), value != .null else { return nil }
+        guard let found = read(value) else { throw wrong(key, expected) }
+        return found
+    }
+
+    mutating func string(_ key: String) throws(EngineError) -> String? {
+        try typed(key, "a string") { $0.string }
+    }
+    mutating func bool(_ key: String) throws(EngineError) -> Bool? {
+        try typed(key, "true or false") { $0.bool }
+    }
+
+    mutating func int(_ key: String, in range: ClosedRange<Int>) throws(EngineError) -> Int? {
+        let bounds =
+            range.upperBound == .max
+            ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+        return try typed(key, "an integer, \(bounds)") { value in
+            value.int.flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    mutating func ints(_ key: String) throws(EngineError) -> [Int]? {
+        try typed(key, "an array of integers") { value in
+            guard let array = value.array else { return nil }
+            let ints = array.compactMap(\.int)
+            return ints.count == array.count ? ints : nil
+        }
+    }
+
+    mutating func strings(_ key: String) throws(EngineError) -> [String]? {
+        try typed(key, "an array of strings") { value in
+            guard let array = value.array else { return nil }
+            let strings = array.compactMap(\.string)
+            return strings.count == array.count ? strings : nil
+        }
+    }
+
+    mutating func requiredString(_ key: String) throws(EngineError) -> String {
+        guard let value = try string(key) else { throw wrong(key, "given, as a string") }
+        return value
+    }
+
+    private mutating func requestID(_ key: String) throws(EngineError) -> RequestID? {
+        try typed(key, "a string or an integer") { value in
+            value.string.map(RequestID.string) ?? value.int.map(RequestID.int)
+        }
+    }
+
+    mutating func id() throws(EngineError) -> RequestID? { try requestID("id") }
+
+    mutating func requiredID(_ key: String) throws(EngineError) -> RequestID {
+        guard let value = try requestID(key) else { throw wrong(key, "given, as a string or an integer") }
+        return value
+    }
+
+    /// Absent: the default; null: the base.
+    mutating func adapter() throws(EngineError) -> AdapterChoice {
+        guard let value = take("adapter") else { return .standard }
+        if case .null = value { return .base }
+        guard let name = value.string else { throw wrong("adapter", "a name or null") }
+        return try AdapterChoice(name)
+    }
+
+    func end(of operation: String) throws(EngineError) {
+        guard let stranger = object.members.first(where: { !taken.contains($0.key) }) else { return }
+        throw EngineError(
+            .invalidRequest, "unknown_field", "\"\(operation)\" has no field \"\(stranger.key)\"",
+            param: stranger.key)
+    }
+}

@@ -1,0 +1,103 @@
+import DoraRuntime
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Listens, and drains when it is told to stop: takes nothing new, finishes what runs, then returns.
+struct LineServer: Service {
+    let addresses: [ListenAddress]
+    let state: ServerState
+    let drainTimeout: Duration
+    let group: MultiThreadedEventLoopGroup
+    /// Whether a signal during the drain ends the program.
+    var handlesSignals = true
+    /// Called with the addresses that are listened on, ports included.
+    let whenListening: @Sendable ([SocketAddress]) -> Void
+
+    func run() async throws {
+        // Sockets in the file system are for this user alone; the server makes no other files.
+        umask(0o177)
+        var listeners: [any Channel] = []
+        for address in addresses { listeners.append(try await listen(address)) }
+        whenListening(listeners.compactMap(\.localAddress))
+        try? await gracefulShutdown()
+        if handlesSignals {
+            // A second signal is meant: it ends the program at once.
+            signal(SIGTERM) { _ in _exit(ExitStatus.interrupted.rawValue) }
+            signal(SIGINT) { _ in _exit(ExitStatus.interrupted.rawValue) }
+        }
+        state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
+        for listener in listeners { try? await listener.close() }
+        let whenEmpty = group.next().makePromise(of: Void.self)
+        state.drain(whenEmpty: whenEmpty)
+        let late = group.next().scheduleTask(in: .nanoseconds(drainTimeout.nanoseconds)) {
+            state.logger.warning("the drain took too long: what still runs is cut off")
+            state.closeAll()
+        }
+        try await whenEmpty.futureResult.get()
+        late.cancel()
+        for address in addresses { if case .unix(let path) = address { unlink(path) } }
+    }
+
+    private func listen(_ address: ListenAddress) async throws -> any Channel {
+        let resolved = try address.resolved()
+        guard resolved.isLocal || state.token != nil else { throw ListenProblem.notLocal(address) }
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(
+                .writeBufferWaterMark, value: .init(low: 64 << 10, high: 256 << 10)
+            )
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Connection(state))
+                }
+            }
+        do {
+            if case .unix(let path) = address { try await removeStale(path, resolved) }
+            return try await bootstrap.bind(to: resolved).get()
+        } catch let error as ListenProblem { throw error } catch {
+            throw ListenProblem.failed(address, "\(error)")
+        }
+    }
+
+    /// Removes the socket of a server that is no more.
+    private func removeStale(_ path: String, _ address: SocketAddress) async throws {
+        guard access(path, F_OK) == 0 else { return }
+        if let other = try? await ClientBootstrap(group: group).connect(to: address).get() {
+            try? await other.close()
+            throw ListenProblem.failed(.unix(path: path), "another server is listening there")
+        }
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+            throw ListenProblem.failed(.unix(path: path), "there is a file of that name that is no socket")
+        }
+        unlink(path)
+    }
+}
+
+extension Duration {
+    var nanoseconds: Int64 { Int64((seconds * 1e9).rounded()) }
+}
+
+/// Why the server cannot listen somewhere.
+package enum ListenProblem: Error, CustomStringConvertible {
+    case notLocal(ListenAddress)
+    case failed(ListenAddress, String)
+
+    package var description: String {
+        switch self {
+        case .notLocal(let address):
+            "\(address): other machines could connect; give --token-file, or listen on a loopback address or a Unix socket"
+        case .failed(let address, let problem): "\(address): cannot listen (\(problem))"
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import Configuration
+import DoraLoader
+import FoundationEssentials
+import SystemPackage
+
+/// The options' values from where they were given: the command line, then the environment, then a file.
+struct OptionReader {
+    private let reader: ConfigReader
+
+    /// - Parameters:
+    ///   - flags: from the command line, by option.
+    ///   - file: a JSON object of options.
+    /// - Throws: `LoadError` when the file cannot be read or has a key that is no option.
+    init(flags: [ServerOption: [String]], environment: [String: String], file: String?) async throws {
+        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+        for (option, texts) in flags where !texts.isEmpty {
+            values[AbsoluteConfigKey([option.rawValue])] = ConfigValue(.stringArray(texts), isSecret: false)
+        }
+        var providers: [any ConfigProvider] = [
+            InMemoryProvider(name: "command line", values: values),
+            EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "dora"),
+        ]
+        if let file {
+            try Self.check(file)
+            providers.append(try await FileProvider<JSONSnapshot>(filePath: FilePath(file)))
+        }
+        reader = ConfigReader(providers: providers)
+    }
+
+    private static func check(_ file: String) throws(LoadError) {
+        let fields = try JSONFields(parsing: MappedFile.contents(of: file, atMost: 1 << 20), file: file)
+        for (key, value) in fields.object.members {
+            guard ServerOption(rawValue: key) != nil else {
+                throw LoadError(
+                    .malformed, file: file, field: key, "there is no such option",
+                    advice: "write options as --help does, without the dashes")
+            }
+            switch value {
+            case .string, .number, .array: continue
+            default:
+                throw fields.mismatch(key, expected: "a string, a number or an array of strings", value)
+            }
+        }
+    }
+
+    /// All values of an option that may be given several times.
+    func strings(_ option: ServerOption) -> [String] {
+        let key = ConfigKey([option.rawValue])
+        return reader.stringArray(forKey: key) ?? reader.string(forKey: key).map { [$0] }
+            ?? reader.int(forKey: key).map { ["\($0)"] } ?? reader.double(forKey: key).map { ["\($0)"] } ?? []
+    }
+
+    func string(_ option: ServerOption) -> String? { strings(option).last }
+
+    func int(_ option: ServerOption, in range: ClosedRange<Int>) throws(OptionProblem) -> Int? {
+        let bounds =
+            range.upperBound == .max
+            ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+        return try value(option, "an integer, \(bounds)") { text in
+            Int(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    func seconds(_ option: ServerOption) throws(OptionProblem) -> Duration? {
+        try value(option, "a number of seconds above 0") { text in
+            Double(text).flatMap { $0 > 0 && $0 <= 1e8 ? .seconds($0) : nil }
+        }
+    }
+
+    func memory(_ option: ServerOption) throws(OptionProblem) -> MemorySize? {
+        try value(option, "bytes, like 4GiB, or a percentage, like 25%") { MemorySize($0) }
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _ option: ServerOption, as type: Choice.Type
+    ) throws(OptionProblem) -> Choice? where Choice.RawValue == String {
+        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+        return try value(option, "one of \(names)") { Choice(rawValue: $0) }
+    }
+
+    func value<Value>(
+        _ option: ServerOption, _ expected: String, _ read: (String) -> Value?
+    ) throws(OptionProblem) -> Value? {
+        guard let text = string(option) else { return nil }
+        guard let value = read(text) else {
+            throw OptionProblem(option: "--" + option.rawValue, problem: "'\(text)' is not \(expected)")
+        }
+        return value
+    }
+}

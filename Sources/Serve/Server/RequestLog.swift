@@ -1,0 +1,49 @@
+import DoraRuntime
+import Logging
+
+extension ServerState {
+    /// One line for a request that has ended; never what was asked or answered.
+    func log(_ event: EngineEvent, connection: Int, id: RequestID?) {
+        var metadata: Logger.Metadata = ["connection": "\(connection)"]
+        if let id { metadata["id"] = "\(id)" }
+        switch event {
+        case .piece: return
+        case .failed(let error):
+            metadata["code"] = "\(error.code)"
+            metadata["problem"] = "\(error.message)"
+            logger.info("request refused", metadata: metadata)
+        case .finished(let reply):
+            metadata["adapter"] = "\(reply.adapter?.description ?? "base")"
+            metadata["prompt_tokens"] = "\(reply.promptTokens)"
+            metadata["cached_tokens"] = "\(reply.cachedTokens)"
+            metadata["tokens"] = "\(reply.completion.tokenIDs.count)"
+            metadata["finish"] = "\(reply.completion.finishReason.rawValue)"
+            for (name, time) in [
+                ("queue", reply.queueTime), ("merge", reply.mergeTime),
+                ("prefill", reply.completion.prefillTime),
+                ("decode", reply.completion.decodeTime),
+            ] { metadata["\(name)_s"] = "\((time.seconds * 1e4).rounded() / 1e4)" }
+            logger.info("request", metadata: metadata)
+        }
+    }
+}
+
+extension Logger {
+    /// What became of an adapter.
+    func log(_ notice: AdapterNotice) {
+        switch notice {
+        case .loaded(let identity, let digest, let bytes, let seconds, let warnings):
+            info(
+                "adapter loaded",
+                metadata: [
+                    "adapter": "\(identity)", "digest": "\(digest.prefix(12))", "bytes": "\(bytes)",
+                    "merge_s": "\((seconds * 1e3).rounded() / 1e3)",
+                ])
+            for text in warnings { warning("\(text)", metadata: ["adapter": "\(identity)"]) }
+        case .failed(let name, let error):
+            warning("adapter refused", metadata: ["adapter": "\(name)", "problem": "\(error.message)"])
+        case .evicted(let identity): info("adapter evicted", metadata: ["adapter": "\(identity)"])
+        case .freed(let identity): info("adapter freed", metadata: ["adapter": "\(identity)"])
+        }
+    }
+}

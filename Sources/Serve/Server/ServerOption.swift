@@ -1,0 +1,25 @@
+/// The options of `dora-serve`, as the command line spells them. In the environment an option is
+/// `DORA_` and its name in capitals (`DORA_MAX_QUEUE`), in a configuration file its name is a key.
+package enum ServerOption: String, CaseIterable, Sendable {
+    case model, adapter, listen, context, memory, quantize, weights, merged, head, kv, threads
+    case adapterRoot = "adapter-root"
+    case defaultAdapter = "default-adapter"
+    case maximumSequences = "max-sequences"
+    case maximumQueue = "max-queue"
+    case maximumConnections = "max-connections"
+    case maximumInFlight = "max-inflight"
+    case maximumLine = "max-line"
+    case keyValueMemory = "kv-memory"
+    case readTimeout = "read-timeout"
+    case idleTimeout = "idle-timeout"
+    case drainTimeout = "drain-timeout"
+    case tokenFile = "token-file"
+    case logLevel = "log-level"
+}
+
+/// A value that an option cannot have.
+package struct OptionProblem: Error, Equatable, CustomStringConvertible {
+    package let option: String
+    package let problem: String
+    package var description: String { "\(option): \(problem)" }
+}

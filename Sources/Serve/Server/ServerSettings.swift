@@ -1,0 +1,96 @@
+import DoraLoader
+package import DoraRuntime
+import Logging
+
+/// Everything that `dora-serve` was told, checked before any model is read.
+package struct ServerSettings: Sendable {
+    package var model: ModelSettings
+    package var adapters: [(name: String, folder: String)] = []
+    package var root: AdapterRoot?
+    package var defaultAdapter: String?
+    package var addresses: [ListenAddress] = []
+    package var maximumSequences = 16
+    package var maximumQueue = 256
+    package var memory = MemorySize.percent(50)
+    package var keyValueMemory = MemorySize.percent(25)
+    package var limits = ConnectionLimits()
+    package var drainTimeout = Duration.seconds(30)
+    package var token: [UInt8]?
+    var logLevel = Logger.Level.info
+
+    /// - Throws: `OptionProblem`, `LoadError`.
+    package init(flags: [ServerOption: [String]], environment: [String: String], file: String?) async throws {
+        let options = try await OptionReader(flags: flags, environment: environment, file: file)
+        guard let folder = options.string(.model) ?? BundledModel.find() else {
+            throw OptionProblem(
+                option: "--model", problem: "give one, or set DORA_MODEL; no demo model was found")
+        }
+        model = ModelSettings(
+            model: folder,
+            quantization: try options.choice(.quantize, as: Quantization.self),
+            storage: StorageOptions(
+                weights: try options.choice(.weights, as: StorageOptions.Weights.self) ?? .native,
+                merged: try options.choice(.merged, as: StorageOptions.Merged.self) ?? .auto,
+                head: try options.choice(.head, as: StorageOptions.Head.self) ?? .auto),
+            cache: try options.choice(.kv, as: ModelSettings.Cache.self),
+            context: try options.int(.context, in: 1...Int.max),
+            threads: try options.int(.threads, in: 1...1024))
+        try readAdapters(options)
+        for text in options.strings(.listen) {
+            do { addresses.append(try ListenAddress(text)) } catch {
+                throw OptionProblem(option: "--listen", problem: "\(error)")
+            }
+        }
+        if addresses.isEmpty { addresses = [.standard] }
+        try readLimits(options)
+        if let file = options.string(.tokenFile) {
+            let bytes = try MappedFile.contents(of: file, atMost: 4096)
+            let token = bytes.reversed().drop { $0 == 10 || $0 == 13 || $0 == 32 }.reversed()
+            guard token.count >= 8 else {
+                throw OptionProblem(
+                    option: "--token-file", problem: "\(file) holds no token of 8 or more bytes")
+            }
+            self.token = Array(token)
+        }
+        logLevel = try options.choice(.logLevel, as: Logger.Level.self) ?? logLevel
+    }
+
+    private mutating func readAdapters(_ options: OptionReader) throws {
+        for text in options.strings(.adapter) {
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            let hasName = parts.count == 2 && AdapterName.isValid(parts[0])
+            let folder = hasName ? parts[1] : text
+            let name = hasName ? parts[0] : folder.split(separator: "/").last.map(String.init) ?? ""
+            guard AdapterName.isValid(name) else {
+                throw OptionProblem(
+                    option: "--adapter", problem: "'\(name)' cannot be a name; write NAME=PATH")
+            }
+            guard !adapters.contains(where: { $0.name == name }) else {
+                throw OptionProblem(
+                    option: "--adapter", problem: "two adapters are called '\(name)'; write NAME=PATH")
+            }
+            adapters.append((name, folder))
+        }
+        root = try options.string(.adapterRoot).map { path throws(LoadError) in try AdapterRoot(path) }
+        defaultAdapter = options.string(.defaultAdapter) ?? (adapters.count == 1 ? adapters[0].name : nil)
+        if let name = defaultAdapter, !adapters.contains(where: { $0.name == name }),
+            root?.names().contains(name) != true
+        {
+            throw OptionProblem(option: "--default-adapter", problem: "there is no adapter '\(name)'")
+        }
+    }
+
+    private mutating func readLimits(_ options: OptionReader) throws(OptionProblem) {
+        maximumSequences = try options.int(.maximumSequences, in: 1...256) ?? maximumSequences
+        maximumQueue = try options.int(.maximumQueue, in: 1...1_000_000) ?? maximumQueue
+        memory = try options.memory(.memory) ?? memory
+        keyValueMemory = try options.memory(.keyValueMemory) ?? keyValueMemory
+        limits.maximumConnections =
+            try options.int(.maximumConnections, in: 1...100_000) ?? limits.maximumConnections
+        limits.maximumInFlight = try options.int(.maximumInFlight, in: 1...100_000) ?? limits.maximumInFlight
+        limits.maximumLine = try options.int(.maximumLine, in: 256...(1 << 30)) ?? limits.maximumLine
+        limits.readTimeout = try options.seconds(.readTimeout) ?? limits.readTimeout
+        limits.idleTimeout = try options.seconds(.idleTimeout) ?? limits.idleTimeout
+        drainTimeout = try options.seconds(.drainTimeout) ?? drainTimeout
+    }
+}

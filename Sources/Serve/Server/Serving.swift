@@ -1,0 +1,127 @@
+import DoraLoader
+import DoraRuntime
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// One run of `dora-serve`: loads the base, merges the adapters that it was given, serves until told to stop.
+package struct Serving: Sendable {
+    private let settings: ServerSettings
+    private let logger: Logger
+
+    package init(_ settings: ServerSettings) {
+        self.settings = settings
+        var logger = Logger(label: "dora-serve") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = settings.logLevel
+        self.logger = logger
+    }
+
+    /// - Throws: `LoadError`, `EngineError`, `ListenProblem` and what the layers below throw.
+    package func run() async throws {
+        let base = try LoadedBase(settings.model, progress: Terminal.show)
+        for warning in base.warnings { logger.warning("\(warning)") }
+        let engine = try makeEngine(base)
+        try await loadAdapters(engine)
+
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let services = Mutex<ServiceGroup?>(nil)
+        let state = ServerState(
+            engine: engine, tokenizer: base.tokenizer, model: settings.model.model, limits: settings.limits,
+            token: settings.token, logger: logger, hello: hello(engine),
+            requestDrain: {
+                guard let services = services.withLock({ $0 }) else { return }
+                Task { await services.triggerGracefulShutdown() }
+            })
+        let server = LineServer(
+            addresses: settings.addresses, state: state, drainTimeout: settings.drainTimeout, group: group,
+            whenListening: announce)
+        var configuration = ServiceGroupConfiguration(
+            services: [
+                .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
+                .init(
+                    service: HangupService(root: settings.root, logger: logger),
+                    successTerminationBehavior: .ignore),
+            ],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        configuration.maximumGracefulShutdownDuration = settings.drainTimeout + .seconds(5)
+        let serviceGroup = ServiceGroup(configuration: configuration)
+        services.withLock { $0 = serviceGroup }
+        try await serviceGroup.run()
+        try await group.shutdownGracefully()
+    }
+
+    /// The service group's own messages are of no use to those who run a server.
+    private var quiet: Logger {
+        var logger = logger
+        logger.logLevel = .error
+        return logger
+    }
+
+    private func makeEngine(_ base: LoadedBase) throws -> Engine {
+        let free = MemorySize.free()
+        var options = Engine.Options()
+        options.maximumSequences = settings.maximumSequences
+        options.maximumQueue = settings.maximumQueue
+        options.context = settings.model.context
+        options.halfCache = settings.model.isHalfCache
+        options.keyValueBytes = settings.keyValueMemory.bytes(ofFree: free)
+        options.adapterBytes = settings.memory.bytes(ofFree: free)
+        options.adapters = settings.adapters
+        options.root = settings.root
+        options.standard = settings.defaultAdapter
+        options.notice = { [logger] in logger.log($0) }
+        return try Engine(
+            base: base.model, tokenizer: base.tokenizer, eosIDs: base.eosIDs, options: options,
+            on: base.compute)
+    }
+
+    /// An adapter that was named must be right before anybody connects.
+    private func loadAdapters(_ engine: Engine) async throws {
+        for adapter in settings.adapters {
+            _ = try await withCheckedThrowingContinuation { continuation in
+                engine.load(AdapterOrder(name: adapter.name)) { continuation.resume(with: $0) }
+            }
+        }
+    }
+
+    private func hello(_ engine: Engine) -> HelloResult {
+        HelloResult(
+            model: settings.model.model, default_adapter: settings.defaultAdapter,
+            limits: HelloResult.Limits(
+                context: engine.context, max_sequences: settings.maximumSequences,
+                max_queue: settings.maximumQueue,
+                max_inflight: settings.limits.maximumInFlight, max_line: settings.limits.maximumLine))
+    }
+
+    private func announce(_ addresses: [SocketAddress]) {
+        for address in addresses {
+            let place: ListenAddress =
+                if let path = address.pathname {
+                    .unix(path: path)
+                } else {
+                    .tcp(host: address.ipAddress ?? "", port: address.port ?? 0)
+                }
+            try? Terminal.write("listening on \(place)\n")
+        }
+        guard let first = addresses.first else { return }
+        let target = first.pathname.map { "-U \($0)" } ?? "\(first.ipAddress ?? "") \(first.port ?? 0)"
+        let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
+        try? Terminal.write("try (\(adapter) answers):  echo \"Nokia's profit rose .\" | nc -N \(target)\n")
+    }
+}
+
+/// SIGHUP: says which adapters lie under the root; what is loaded stays as it is.
+private struct HangupService: Service {
+    let root: AdapterRoot?
+    let logger: Logger
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            let names = root?.names() ?? []
+            logger.info("adapters under the root", metadata: ["names": "\(names.joined(separator: " "))"])
+        }
+    }
+}

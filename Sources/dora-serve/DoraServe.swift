@@ -1,0 +1,47 @@
+import ArgumentParser
+import DoraServe
+import FoundationEssentials
+
+@main struct DoraServe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dora-serve",
+        abstract:
+            "Serve a base model and its DoRA or LoRA adapters, each request with the adapter that it names.",
+        usage: """
+            dora-serve --adapter PATH
+            dora-serve --model DIR --adapter [NAME=]PATH ... [--adapter-root DIR] [options]
+            """,
+        discussion: """
+            One line in, one line out: echo "Nokia's profit rose ." | nc -N localhost 7077. Lines that begin with { are \
+            JSON requests, many at a time, each for the adapter that it names; docs/protocol.md describes them.
+
+            Every option can also be given as DORA_<OPTION> in the environment (DORA_MAX_QUEUE=10) or in a JSON file \
+            (--config); the command line wins over the environment, and that over the file. Memory is given in bytes \
+            (4GiB, 500MB) or as a percentage of what is free once the base is loaded.
+
+            SIGTERM finishes what runs and exits with 0; a second one exits at once. Exit status: 0 success, \
+            64 wrong usage, 65 bad data, 66 missing input, 69 cannot listen, 70 internal error.
+            """)
+
+    @OptionGroup(title: "Model") var model: ModelFlags
+    @OptionGroup(title: "Adapters") var adapters: AdapterFlags
+    @OptionGroup(title: "Connections") var connections: ConnectionFlags
+    @OptionGroup(title: "Limits") var limits: LimitFlags
+
+    @Option(help: ArgumentHelp("JSON file of options.", valueName: "file")) var config: String?
+
+    func run() async throws {
+        ExitStatus.ignoreClosedPipes()
+        do {
+            let environment = ProcessInfo.processInfo.environment
+            let flags = model.values.merging(adapters.values) { $1 }.merging(connections.values) { $1 }
+                .merging(limits.values) { $1 }
+            let settings = try await ServerSettings(
+                flags: flags, environment: environment, file: config ?? environment["DORA_CONFIG"])
+            try await Serving(settings).run()
+        } catch {
+            Terminal.note("dora-serve: \(error)")
+            throw ExitCode(ExitStatus(error).rawValue)
+        }
+    }
+}

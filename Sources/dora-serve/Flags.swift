@@ -1,0 +1,118 @@
+import ArgumentParser
+import DoraServe
+
+// Flags are handed on as text: the same checks serve the command line, the environment and the file.
+
+struct ModelFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The base model: a folder in the Hugging Face layout. Default: $DORA_MODEL, else the demo model.",
+            valueName: "dir"))
+    var model: String?
+    @Option(
+        help: ArgumentHelp(
+            "int8, nf4, nf4-double or fp4: quantize a 16- or 32-bit checkpoint.", valueName: "q"))
+    var quantize: String?
+    @Option(help: ArgumentHelp("How linear layers are stored: native, f32 or q8.", valueName: "w"))
+    var weights: String?
+    @Option(help: ArgumentHelp("How adapted matrices are stored: auto, f32, q8 or q4.", valueName: "m"))
+    var merged: String?
+    @Option(help: ArgumentHelp("How the output head is stored: auto, native, q8 or q4.", valueName: "h"))
+    var head: String?
+    @Option(help: ArgumentHelp("How keys and values are cached: f16 or f32.", valueName: "k"))
+    var kv: String?
+    @Option(
+        help: ArgumentHelp(
+            "Threads to compute with. Default: the cores this process may use.", valueName: "n"))
+    var threads: String?
+
+    var values: [ServerOption: [String]] {
+        [
+            .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
+            .head: list(head), .kv: list(kv), .threads: list(threads),
+        ]
+    }
+}
+
+struct AdapterFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Folder of an adapter to load at the start; named after it.", valueName: "[name=]path"))
+    var adapter: [String] = []
+    @Option(
+        help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"))
+    var adapterRoot: String?
+    @Option(
+        help: ArgumentHelp(
+            "Adapter of requests that name none. Default: the only --adapter, else the base.",
+            valueName: "name"))
+    var defaultAdapter: String?
+    @Option(help: ArgumentHelp("Memory for merged matrices. Default: 50%.", valueName: "bytes|percent"))
+    var memory: String?
+
+    var values: [ServerOption: [String]] {
+        [
+            .adapter: adapter, .adapterRoot: list(adapterRoot), .defaultAdapter: list(defaultAdapter),
+            .memory: list(memory),
+        ]
+    }
+}
+
+struct ConnectionFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("unix:PATH or tcp:HOST:PORT. Default: tcp:127.0.0.1:7077.", valueName: "address"))
+    var listen: [String] = []
+    @Option(
+        help: ArgumentHelp("File with the token that a connection's first line must give.", valueName: "file")
+    )
+    var tokenFile: String?
+    @Option(help: ArgumentHelp("Most connections. Default: 1024.", valueName: "n"))
+    var maxConnections: String?
+    @Option(help: ArgumentHelp("Most requests of a connection at a time. Default: 64.", valueName: "n"))
+    var maxInflight: String?
+    @Option(help: ArgumentHelp("Longest line. Default: 1048576.", valueName: "bytes"))
+    var maxLine: String?
+    @Option(help: ArgumentHelp("Seconds in which a line must be complete. Default: 60.", valueName: "s"))
+    var readTimeout: String?
+    @Option(
+        help: ArgumentHelp("Seconds after which an idle connection is closed. Default: 600.", valueName: "s"))
+    var idleTimeout: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds that running requests get to finish at the end. Default: 30.", valueName: "s"))
+    var drainTimeout: String?
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning, error or critical. Default: info.", valueName: "level"))
+    var logLevel: String?
+
+    var values: [ServerOption: [String]] {
+        [
+            .listen: listen, .tokenFile: list(tokenFile), .maximumConnections: list(maxConnections),
+            .maximumInFlight: list(maxInflight), .maximumLine: list(maxLine), .readTimeout: list(readTimeout),
+            .idleTimeout: list(idleTimeout), .drainTimeout: list(drainTimeout), .logLevel: list(logLevel),
+        ]
+    }
+}
+
+struct LimitFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Most tokens of prompt and completion. Default: what the model was made for.", valueName: "n"))
+    var context: String?
+    @Option(help: ArgumentHelp("Most sequences computed together. Default: 16.", valueName: "n"))
+    var maxSequences: String?
+    @Option(help: ArgumentHelp("Most requests that wait. Default: 256.", valueName: "n"))
+    var maxQueue: String?
+    @Option(help: ArgumentHelp("Memory for keys and values. Default: 25%.", valueName: "bytes|percent"))
+    var kvMemory: String?
+
+    var values: [ServerOption: [String]] {
+        [
+            .context: list(context), .maximumSequences: list(maxSequences), .maximumQueue: list(maxQueue),
+            .keyValueMemory: list(kvMemory),
+        ]
+    }
+}
+
+private func list(_ value: String?) -> [String] { value.map { [$0] } ?? [] }

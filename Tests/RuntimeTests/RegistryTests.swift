@@ -1,0 +1,156 @@
+import DoraLoader
+import Testing
+
+@testable import DoraRuntime
+
+@Suite struct AdapterRootTests {
+    @Test func onlyAdaptersInsideTheRootAreFound() throws {
+        let root = try AdapterRoot(Fixtures.path("adapters"))
+        #expect(root.names().contains("dora-qkv"))
+        #expect(try root.folder("dora-qkv")?.hasSuffix("/adapters/dora-qkv") == true)
+        #expect(try root.folder("nothing") == nil)
+        for path in ["..", "../bases/gqa-f32", "/etc", "dora-qkv/..", "", ".", "a//b", "dora-qkv/"] {
+            #expect(throws: EngineError.self, "\(path)") { try root.folder(path) }
+        }
+    }
+
+    @Test func aRootThatIsNotThereIsRefused() {
+        #expect(throws: LoadError.self) { try AdapterRoot("/no/such/root") }
+    }
+}
+
+@Suite struct FairQueueTests {
+    /// A connection that sends much, and an adapter that is asked for much, delay the others by one turn.
+    @Test func connectionsTakeTurnsAndWithinOneTheAdapters() {
+        var queue = FairQueue<String, String>()
+        for number in 0..<3 { queue.append("1a\(number)", connection: 1, adapter: "a") }
+        queue.append("1b", connection: 1, adapter: "b")
+        for number in 0..<2 { queue.append("2a\(number)", connection: 2, adapter: "a") }
+        var order: [String] = []
+        while let first = queue.first {
+            #expect(queue.next() == first)
+            order.append(first)
+        }
+        #expect(order == ["1a0", "2a0", "1b", "2a1", "1a1", "1a2"])
+        #expect(queue.isEmpty)
+    }
+
+    @Test func whatIsRemovedTakesNoTurn() {
+        var queue = FairQueue<Int, Int>()
+        for number in 0..<6 { queue.append(number, connection: number % 2, adapter: 0) }
+        #expect(Set(queue.remove { $0 % 2 == 0 }) == [0, 2, 4])
+        #expect(queue.count == 3)
+        #expect([queue.next(), queue.next(), queue.next(), queue.next()] == [1, 3, 5, nil])
+    }
+}
+
+@Suite struct AdapterChoiceTests {
+    @Test func aNameMayCarryAGeneration() throws {
+        #expect(try AdapterChoice("a-b_c.1") == .named("a-b_c.1", generation: nil))
+        #expect(try AdapterChoice("a@12") == .named("a", generation: 12))
+    }
+
+    @Test(arguments: [
+        "", ".a", "a/b", "a b", "é", "a@", "a@0", "a@x", "a@1@2", String(repeating: "a", count: 129),
+    ])
+    func othersAreNone(name: String) {
+        #expect(throws: EngineError.self) { try AdapterChoice(name) }
+    }
+}
+
+/// Loading, replacing and unloading through the engine.
+@Suite struct AdapterLifeTests {
+    private func engine(_ change: (inout Engine.Options) -> Void = { _ in }) throws -> TestEngine {
+        try TestEngine(adapters: [], root: AdapterRoot(Fixtures.path("adapters")), change)
+    }
+
+    private func order(_ name: String, _ path: String? = nil, replace: Bool = false, pin: Bool = false)
+        -> AdapterOrder
+    {
+        var order = AdapterOrder(name: name)
+        order.path = path
+        order.isReplacement = replace
+        order.isPinned = pin
+        return order
+    }
+
+    private func code(_ body: () async throws -> Void) async -> String? {
+        do {
+            try await body()
+            return nil
+        } catch { return (error as? EngineError)?.code }
+    }
+
+    @Test func aReplacementIsANewGenerationAndTheSameContentsAreTheOldOne() async throws {
+        let engine = try engine()
+        #expect(try await engine.load(order("a", "dora-qkv")).generation == 1)
+        #expect(await code { _ = try await engine.load(order("a", "dora-all-linear")) } == "already_loaded")
+        #expect(try await engine.load(order("a", "dora-all-linear", replace: true)).generation == 2)
+        #expect(try await engine.load(order("a", "dora-qkv", replace: true)).generation == 1)
+        let reply = try await engine.generate([3, 4], adapter: .named("a", generation: 1), maximumTokens: 3)
+        #expect(
+            reply.completion.logprobs
+                == (try engine.alone([3, 4], adapter: "dora-qkv", maximumTokens: 3)).logprobs)
+        #expect(
+            await code {
+                _ = try await engine.generate([3], adapter: .named("a", generation: 2), maximumTokens: 1)
+            }
+                == "unknown_generation")
+        var expecting = order("a", "dora-rslora", replace: true)
+        expecting.expectedGeneration = 2
+        #expect(await code { _ = try await engine.load(expecting) } == "generation_mismatch")
+        // Only what is served is in memory.
+        #expect(await engine.adapters().filter { $0.bytes > 0 }.count == 1)
+    }
+
+    @Test func aReplacementThatIsRefusedChangesNothing() async throws {
+        let engine = try engine()
+        _ = try await engine.load(order("a", "dora-qkv"))
+        #expect(
+            await code { _ = try await engine.load(order("a", "dora-qkv-head-dim", replace: true)) }
+                == "adapter_refused")
+        let reply = try await engine.generate(
+            [3, 4], adapter: .named("a", generation: nil), maximumTokens: 3)
+        #expect(reply.adapter == AdapterIdentity(name: "a", generation: 1))
+        #expect(
+            reply.completion.logprobs
+                == (try engine.alone([3, 4], adapter: "dora-qkv", maximumTokens: 3)).logprobs)
+    }
+
+    @Test func anUnloadedNameIsLoadedAnewUnlessItIsDisabled() async throws {
+        let engine = try engine()
+        _ = try await engine.generate([1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
+        try await engine.unload("dora-qkv")
+        #expect(await engine.statistics().adapterBytes == 0)
+        let again = try await engine.generate(
+            [1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
+        #expect(again.adapter?.generation == 1)
+        try await engine.unload("dora-qkv", disable: true)
+        #expect(
+            await code {
+                _ = try await engine.generate(
+                    [1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
+            }
+                == "adapter_disabled")
+        _ = try await engine.load(order("dora-qkv"))
+        _ = try await engine.generate([1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
+        #expect(await code { try await engine.unload("dora-rslora") } == "not_loaded")
+    }
+
+    @Test func pinnedAdaptersStayAndLeaveRoomForAnother() async throws {
+        let size = await (try engine()).bytes(of: ["dora-qkv"])[0]
+        let engine = try engine { $0.adapterBytes = 2 * size }
+        _ = try await engine.load(order("pinned", "dora-qkv", pin: true))
+        #expect(
+            await code { _ = try await engine.load(order("other", "dora-saved-bf16", pin: true)) }
+                == "too_many_pinned")
+        for folder in ["dora-saved-bf16", "dora-saved-f16", "dora-saved-bf16"] {
+            _ = try await engine.load(order(folder, folder))
+        }
+        let loaded = await engine.adapters().filter { $0.state == .loaded }.map(\.name)
+        #expect(loaded.contains("pinned") && loaded.count == 2)
+        #expect(
+            await code { _ = try await engine.load(order("large", "dora-all-linear")) } == "adapter_too_large"
+        )
+    }
+}

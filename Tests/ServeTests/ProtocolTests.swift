@@ -1,0 +1,132 @@
+import DoraLoader
+import DoraRuntime
+import NIOCore
+import Testing
+
+@testable import DoraServe
+
+@Suite struct PlainTextTests {
+    @Test(arguments: ["", "a", "two\nlines", "tab\tand \\ and \r", "!loud", "\\n", "żółć 🦜", "!\n!"])
+    func aTextComesBackFromItsLine(text: String) throws {
+        let line = PlainText.escape(text)
+        #expect(!line.contains("\n") && !line.hasPrefix("!"))
+        #expect(try PlainText.unescape(line, allowingMark: true) == text)
+    }
+
+    @Test(arguments: [("a\\", 1), ("\\x", 0), ("ab\\n\\!", 4), ("\\!", 0)])
+    func otherEscapesAreErrors(line: String, offset: Int) {
+        #expect(throws: PlainText.BadEscape(offset: offset)) { try PlainText.unescape(line) }
+    }
+}
+
+@Suite struct LineRequestTests {
+    private func request(_ line: String) throws -> LineRequest { try LineRequest(line: Array(line.utf8)) }
+
+    private func code(_ line: String) -> (String?, String?) {
+        do {
+            _ = try request(line)
+            return (nil, nil)
+        } catch { return ((error as? BadLine)?.error.code, (error as? BadLine)?.error.param) }
+    }
+
+    @Test func generateIsTheDefaultAndTakesAllItsFields() throws {
+        let found = try request(
+            #"{"id":7,"token_ids":[1,2],"adapter":"a@3","max_tokens":5,"stop":["x"],"stream":true,"logprobs":2,"ignore_eos":true,"no_special":true}"#
+        )
+        var expected = LineRequest.Generate(prompt: .tokenIDs([1, 2]))
+        expected.adapter = .named("a", generation: 3)
+        expected.maximumTokens = 5
+        expected.stops = ["x"]
+        expected.streams = true
+        expected.logprobs = 2
+        expected.ignoresEOS = true
+        expected.addsSpecialTokens = false
+        #expect(found == LineRequest(id: .int(7), operation: .generate(expected)))
+    }
+
+    @Test func noAdapterIsTheDefaultAndNullTheBase() throws {
+        func adapter(_ line: String) throws -> AdapterChoice? {
+            guard case .generate(let generate) = try request(line).operation else { return nil }
+            return generate.adapter
+        }
+        #expect(try adapter(#"{"prompt":"a"}"#) == .standard)
+        #expect(try adapter(#"{"prompt":"a","adapter":null}"#) == .base)
+        #expect(try adapter(#"{"prompt":"a","adapter":"x"}"#) == .named("x", generation: nil))
+    }
+
+    @Test(
+        arguments: [
+            ("{", "bad_json", nil), ("[]", "bad_json", nil),
+            (#"{"id":[],"prompt":"a"}"#, "bad_request", "id"),
+            (#"{"id":1}"#, "bad_request", "prompt"),
+            (#"{"prompt":"a","token_ids":[1]}"#, "bad_request", "prompt"),
+            (#"{"prompt":3}"#, "bad_request", "prompt"),
+            (#"{"token_ids":["a"]}"#, "bad_request", "token_ids"),
+            (#"{"prompt":"a","max_tokens":-1}"#, "bad_request", "max_tokens"),
+            (#"{"prompt":"a","max_tokens":1.5}"#, "bad_request", "max_tokens"),
+            (#"{"prompt":"a","stop":"x"}"#, "bad_request", "stop"),
+            (#"{"prompt":"a","stop":[""]}"#, "bad_request", "stop"),
+            (#"{"prompt":"a","logprobs":1001}"#, "bad_request", "logprobs"),
+            (#"{"prompt":"a","adapter":5}"#, "bad_request", "adapter"),
+            (#"{"prompt":"a","adapter":"../a"}"#, "bad_adapter", "adapter"),
+            (#"{"prompt":"a","adapter":"a@0"}"#, "bad_adapter", "adapter"),
+            (#"{"prompt":"a","temperature":1}"#, "unknown_field", "temperature"),
+            (#"{"op":"fly"}"#, "unknown_op", "op"), (#"{"op":"load"}"#, "bad_request", "name"),
+            (#"{"op":"ping","prompt":"a"}"#, "unknown_field", "prompt"),
+            (#"{"op":"cancel"}"#, "bad_request", "target"),
+            (#"{"prompt":"a","prompt":"b"}"#, "bad_json", nil),
+        ] as [(String, String, String?)])
+    func aBadLineSaysWhatIsWrong(line: String, code: String, param: String?) {
+        let found = self.code(line)
+        #expect(found.0 == code && found.1 == param, "\(line)")
+    }
+
+    @Test func theIDOfABadRequestIsKnown() throws {
+        let error = try #require(throws: BadLine.self) { try request(#"{"id":"x","op":"fly"}"#) }
+        #expect(error.id == .string("x"))
+    }
+}
+
+@Suite struct LineBufferTests {
+    @Test func linesEndWithLineFeedsAndMayHaveReturns() {
+        var buffer = LineBuffer(maximumLine: 10)
+        buffer.append(.init(string: "ab\ncd\r\n\ne"))
+        #expect(buffer.next() == .line(Array("ab".utf8)))
+        #expect(buffer.next() == .line(Array("cd".utf8)))
+        #expect(buffer.next() == .line([]))
+        #expect(buffer.next() == .incomplete)
+        buffer.append(.init(string: "f\n"))
+        #expect(buffer.next() == .line(Array("ef".utf8)))
+        #expect(buffer.isEmpty)
+    }
+
+    @Test func aLineHasALongestLength() {
+        var buffer = LineBuffer(maximumLine: 4)
+        buffer.append(.init(string: "abcd\nabcde"))
+        #expect(buffer.next() == .line(Array("abcd".utf8)))
+        #expect(buffer.next() == .tooLong)
+    }
+}
+
+@Suite struct ListenAddressTests {
+    @Test func addressesAreWrittenAsTheyAreRead() throws {
+        for text in ["unix:/tmp/a", "tcp:127.0.0.1:7077", "tcp:localhost:0", "tcp:[::1]:80"] {
+            #expect(try ListenAddress(text).description == text)
+        }
+    }
+
+    @Test(arguments: ["", "unix:", "tcp:", "tcp:host", "tcp:host:99999", "tcp::1", "tcp:::1:80", "nonsense"])
+    func othersAreNone(text: String) {
+        #expect(throws: ListenAddress.Malformed.self) { try ListenAddress(text) }
+    }
+}
+
+@Suite struct MemorySizeTests {
+    @Test func unitsAndPercentagesAreRead() {
+        #expect(MemorySize("4GiB") == .bytes(4 << 30))
+        #expect(MemorySize("1.5kb") == .bytes(1500))
+        #expect(MemorySize("1000") == .bytes(1000))
+        #expect(MemorySize("25%") == .percent(25))
+        for text in ["", "x", "-1", "101%", "5 apples", "1e3"] { #expect(MemorySize(text) == nil, "\(text)") }
+    }
+}

@@ -1,0 +1,70 @@
+import DoraLoader
+import DoraRuntime
+import FoundationEssentials
+import Testing
+
+@testable import DoraServe
+
+@Suite struct SettingsTests {
+    private static let adapters = TestServer.fixtures + "/../../models/adapters"
+
+    private func settings(
+        _ flags: [ServerOption: [String]] = [:], environment: [String: String] = [:], file: String? = nil
+    ) async throws -> ServerSettings {
+        try await ServerSettings(
+            flags: flags.merging([.model: ["m"]]) { $1 }, environment: environment, file: file)
+    }
+
+    @Test func theCommandLineWinsOverTheEnvironmentAndThatOverTheFile() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(
+            #"{"max-queue": 1, "max-sequences": 2, "max-inflight": "3", "listen": ["tcp:localhost:1", "unix:/x"], "drain-timeout": 1.5}"#
+                .utf8
+        ).write(to: file)
+        let found = try await settings(
+            [.maximumQueue: ["30"]], environment: ["DORA_MAX_QUEUE": "20", "DORA_MAX_SEQUENCES": "21"],
+            file: file.path)
+        #expect(found.maximumQueue == 30)
+        #expect(found.maximumSequences == 21)
+        #expect(found.limits.maximumInFlight == 3)
+        #expect(found.addresses == [.tcp(host: "localhost", port: 1), .unix(path: "/x")])
+        #expect(found.drainTimeout == .seconds(1.5))
+    }
+
+    @Test func anUnknownOptionInTheFileIsAnError() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(#"{"max_queue": 1}"#.utf8).write(to: file)
+        await #expect {
+            try await settings(file: file.path)
+        } throws: { ($0 as? LoadError)?.field == "max_queue" }
+    }
+
+    @Test(
+        arguments: [
+            (.maximumQueue, "0"), (.maximumQueue, "many"), (.threads, "0"), (.memory, "lots"), (.kv, "f8"),
+            (.weights, "q3"), (.listen, "nowhere"), (.readTimeout, "-1"), (.logLevel, "loud"),
+            (.defaultAdapter, "none"), (.adapter, "a b/c d"), (.context, "-5"),
+        ] as [(ServerOption, String)])
+    func aBadValueNamesItsOption(option: ServerOption, value: String) async {
+        await #expect {
+            try await settings([option: [value]])
+        } throws: { ($0 as? OptionProblem)?.option == "--" + option.rawValue }
+    }
+
+    @Test func adaptersAreNamedAfterTheirFoldersAndTheOnlyOneIsTheDefault() async throws {
+        let one = try await settings([.adapter: ["/x/sentiment"]])
+        #expect(one.adapters.map(\.name) == ["sentiment"] && one.defaultAdapter == "sentiment")
+        let two = try await settings([.adapter: ["/x/sentiment/", "other=/y/z w"]])
+        #expect(
+            two.adapters.map(\.name) == ["sentiment", "other"] && two.adapters.map(\.folder)[1] == "/y/z w")
+        #expect(two.defaultAdapter == nil)
+        await #expect(throws: OptionProblem.self) { try await settings([.adapter: ["/x/a", "/y/a"]]) }
+    }
+
+    @Test func theDefaultMayLieUnderTheRoot() async throws {
+        let found = try await settings([.adapterRoot: [Self.adapters], .defaultAdapter: ["topic"]])
+        #expect(found.defaultAdapter == "topic")
+    }
+}
