@@ -109,7 +109,8 @@ package struct Serving: Sendable {
         guard let first = addresses.first else { return }
         let target = first.pathname.map { "-U \($0)" } ?? "\(first.ipAddress ?? "") \(first.port ?? 0)"
         let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
-        try? Terminal.write("try (\(adapter) answers):  echo \"Nokia's profit rose .\" | nc -N \(target)\n")
+        try? Terminal.write(
+            "one line in, one line out; \(adapter) answers:  echo 'your prompt' | nc -N \(target)\n")
     }
 }
 
