@@ -1,6 +1,6 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
-.PHONY: demo test build lint check-imports check-kernels check-threads dependencies
+.PHONY: demo test build lint check-imports check-kernels check-threads check-faults dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -27,6 +27,10 @@ check-threads: dependencies
 	swift build --build-tests --sanitize thread --scratch-path .build-tsan
 	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" swift test --skip-build --sanitize thread \
 		--scratch-path .build-tsan --filter 'ServeTests|EngineTests|AdapterLifeTests'
+
+# A server that is ill-treated while well-behaved clients work.
+check-faults: build
+	python3 Tests/Faults/faults.py 15
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

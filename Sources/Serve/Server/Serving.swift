@@ -21,6 +21,8 @@ package struct Serving: Sendable {
 
     /// - Throws: `LoadError`, `EngineError`, `ListenProblem` and what the layers below throw.
     package func run() async throws {
+        // A mistake in an adapter's path need not wait for the model.
+        for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
         for warning in base.warnings { logger.warning("\(warning)") }
         let engine = try makeEngine(base)
