@@ -1,6 +1,6 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
-.PHONY: demo test build lint check-imports check-kernels dependencies
+.PHONY: demo test build lint check-imports check-kernels check-threads check-faults dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -21,6 +21,16 @@ check-imports:
 # Every instruction set against the portable kernels, natively or emulated, and the sanitizers.
 check-kernels:
 	@Tests/Kernels/run.sh
+
+# The engine and the server under the thread sanitizer (a build of its own, about five minutes).
+check-threads: dependencies
+	swift build --build-tests --sanitize thread --scratch-path .build-tsan
+	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" swift test --skip-build --sanitize thread \
+		--scratch-path .build-tsan --filter 'ServeTests|EngineTests|AdapterLifeTests'
+
+# A server that is ill-treated while well-behaved clients work.
+check-faults: build
+	python3 Tests/Faults/faults.py 15
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

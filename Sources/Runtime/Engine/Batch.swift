@@ -114,24 +114,31 @@ struct Batch {
         return done.map { end($0, isCancelled: false) }
     }
 
-    /// How many tokens each sequence computes in the next step: one where it is decoding, else a share of what a step
-    /// holds, which is little while others decode, so that they do not stall.
+    /// How many tokens each sequence computes in the next step: one where it is decoding; prompts share what a step
+    /// holds, which is little while others decode, so that these do not stall.
     private func shares() -> [(index: Int, count: Int)] {
         let active = running.indices.filter { !running[$0].sequence.isFinished }
         let decoding = active.filter { running[$0].sequence.isDecoding }
-        let prefilling = active.filter { !running[$0].sequence.isDecoding }.sorted {
-            (running[$0].sequence.pendingTokens, $0) < (running[$1].sequence.pendingTokens, $1)
+        let room = decoding.isEmpty ? pass.chunk : max(pass.chunk / 4, maximumSequences)
+        let prompts = active.filter { !running[$0].sequence.isDecoding }
+        return decoding.map { ($0, 1) } + promptShares(prompts, room: min(room, pass.chunk - decoding.count))
+    }
+
+    /// Half for the prompt that came first, so that none starves; the rest goes to those that need least, so that most
+    /// wait little.
+    private func promptShares(_ prompts: [Int], room: Int) -> [(index: Int, count: Int)] {
+        guard let first = prompts.first else { return [] }
+        func pending(_ index: Int) -> Int { running[index].sequence.pendingTokens }
+        let kept = min(pending(first), (room + 1) / 2)
+        var left = room - kept
+        var shares: [(index: Int, count: Int)] = []
+        for index in prompts.dropFirst().sorted(by: { (pending($0), $0) < (pending($1), $1) }) where left > 0
+        {
+            let count = min(pending(index), left)
+            left -= count
+            shares.append((index, count))
         }
-        var room = decoding.isEmpty ? pass.chunk : max(pass.chunk / 4, maximumSequences)
-        room = min(room, pass.chunk - decoding.count)
-        var shares = decoding.map { (index: $0, count: 1) }
-        // Shortest first: what they leave of their shares goes to the longer ones.
-        for (place, index) in prefilling.enumerated() {
-            let count = min(room / (prefilling.count - place), running[index].sequence.pendingTokens)
-            room -= count
-            if count > 0 { shares.append((index, count)) }
-        }
-        return shares
+        return [(first, min(pending(first), kept + left))] + shares
     }
 
     private mutating func accept(_ logits: UnsafeBufferPointer<Float>, running index: Int) {

@@ -62,14 +62,16 @@ extension EngineLoop {
         } catch { failLoad(ticket, load.name, EngineError(error)) }
     }
 
-    /// Merges at least one module, and goes on for as long as a step took: running sequences at most wait twice as long
-    /// for a token while an adapter is merged.
+    /// Merges at least one module, and goes on for about as long as a step took: running sequences wait at most twice
+    /// as long for a token while an adapter is merged.
     mutating func mergeFor(_ time: Duration) {
         let start = ContinuousClock.now
+        var last = Duration.zero
         repeat {
             guard var pending = merges.first else { return }
             do {
-                pending.time += try ContinuousClock().measure { try pending.merge.step() }
+                last = try ContinuousClock().measure { try pending.merge.step() }
+                pending.time += last
                 merges[0] = pending
             } catch {
                 merges.removeFirst()
@@ -80,7 +82,7 @@ extension EngineLoop {
                 merges.removeFirst()
                 publish(pending)
             }
-        } while ContinuousClock.now - start < time
+        } while ContinuousClock.now - start + last < time
     }
 
     private mutating func publish(_ pending: PendingMerge) {

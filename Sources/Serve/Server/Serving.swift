@@ -21,6 +21,8 @@ package struct Serving: Sendable {
 
     /// - Throws: `LoadError`, `EngineError`, `ListenProblem` and what the layers below throw.
     package func run() async throws {
+        // A mistake in an adapter's path need not wait for the model.
+        for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
         for warning in base.warnings { logger.warning("\(warning)") }
         let engine = try makeEngine(base)
@@ -109,7 +111,8 @@ package struct Serving: Sendable {
         guard let first = addresses.first else { return }
         let target = first.pathname.map { "-U \($0)" } ?? "\(first.ipAddress ?? "") \(first.port ?? 0)"
         let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
-        try? Terminal.write("try (\(adapter) answers):  echo \"Nokia's profit rose .\" | nc -N \(target)\n")
+        try? Terminal.write(
+            "one line in, one line out; \(adapter) answers:  echo 'your prompt' | nc -N \(target)\n")
     }
 }
 
