@@ -116,6 +116,26 @@ import Testing
         try await server.stop()
     }
 
+    /// Nothing more is read from a connection that has as much in flight as it may.
+    @Test func aConnectionThatSendsTooMuchIsReadLater() async throws {
+        var limits = ConnectionLimits()
+        limits.maximumInFlight = 2
+        let server = try await server(limits)
+        let client = try await server.connect()
+        for number in 0..<40 {
+            try await client.send(
+                #"{"id":\#(number),"prompt":"a","adapter":null,"max_tokens":30,"ignore_eos":true}"# + "\n")
+        }
+        var ids: Set<Int> = []
+        while ids.count < 40 {
+            let statistics = await server.statistics()
+            #expect(statistics.running + statistics.queued <= 2)
+            ids.insert(try #require(try await client.object()["id"]?.int))
+        }
+        #expect(ids == Set(0..<40))
+        try await server.stop()
+    }
+
     @Test func aStrangerMustShowTheToken() async throws {
         let server = try await server(token: "open sesame")
         for line in ["hello there", #"{"op":"ping"}"#, #"{"op":"hello","token":"open sesam"}"#] {

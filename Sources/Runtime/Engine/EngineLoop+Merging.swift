@@ -32,8 +32,17 @@ extension EngineLoop {
         } catch { reply(.failure(error)) }
     }
 
-    /// Reads an adapter's files elsewhere; the outcome comes back as a message.
-    func read(_ load: AdapterRegistry.Load) {
+    mutating func read(_ load: AdapterRegistry.Load) {
+        toRead.append(load)
+        readNext()
+    }
+
+    /// Reads an adapter's files elsewhere; the outcome comes back as a message. One at a time, while another is merged:
+    /// however many loads are ordered, no more than two adapters are held unmerged.
+    mutating func readNext() {
+        guard !isReading, merges.count < 2, !toRead.isEmpty else { return }
+        isReading = true
+        let load = toRead.removeFirst()
         let (inbox, inventory, baseName) = (inbox, base.inventory, base.folder)
         Thread.detachNewThread {
             let result: Result<Adapter, EngineError>
@@ -45,6 +54,7 @@ extension EngineLoop {
     }
 
     mutating func prepareMerge(_ ticket: AdapterRegistry.Ticket, _ result: Result<Adapter, EngineError>) {
+        isReading = false
         guard let load = registry.loads[ticket] else { return }
         do {
             let adapter = try result.get()

@@ -25,6 +25,9 @@ struct EngineLoop {
         [AdapterRegistry.Ticket: [(request: EngineRequest, arrival: ContinuousClock.Instant)]] = [:]
     var loadReplies: [AdapterRegistry.Ticket: [@Sendable (Result<AdapterIdentity, EngineError>) -> Void]] =
         [:]
+    /// Loads whose files are still to be read.
+    var toRead: [AdapterRegistry.Load] = []
+    var isReading = false
     var merges: [PendingMerge] = []
     var batch: Batch
     var statistics = EngineStatistics()
@@ -58,6 +61,7 @@ struct EngineLoop {
             admit()
             let stepTime = ContinuousClock().measure { step() }
             mergeFor(batch.isEmpty ? .zero : stepTime)
+            readNext()
         }
     }
 
