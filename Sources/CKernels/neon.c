@@ -9,6 +9,7 @@
 
 #define DK_UNSIGNED_DOT 0
 #define DK_TOKENS 4
+#define DK_PAIR 0
 
 DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
     int32x4_t parts[4];
@@ -20,6 +21,8 @@ DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
     memcpy(&sums, parts, sizeof sums);
     return sums;
 }
+
+DK_PICK
 
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     uint8x16_t parts[4], book = vld1q_u8(codebook);

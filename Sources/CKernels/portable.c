@@ -5,6 +5,7 @@
 
 #define DK_UNSIGNED_DOT 0
 #define DK_TOKENS 1
+#define DK_PAIR 0
 
 DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
     int8_t codes[4];
@@ -13,6 +14,8 @@ DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
         for (int i = 0; i < 4; i++) sums[lane] += ((int32_t)line[4 * lane + i] - 128) * codes[i];
     return sums;
 }
+
+DK_PICK
 
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     u8x64 levels;

@@ -11,6 +11,8 @@
         return sums; \
     }
 
+DK_PICK
+
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     __m256i halves[2], book = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)codebook));
     memcpy(halves, &indices, sizeof halves);

@@ -21,7 +21,7 @@ package final class Activations {
         memory = try AlignedMemory(byteCount: capacity * columns * 4)
         codes = try AlignedMemory(byteCount: capacity * paddedColumns)
         scales = try AlignedMemory(byteCount: capacity * paddedColumns / DK_BLOCK * 4)
-        offsets = try AlignedMemory(byteCount: capacity * paddedColumns / DK_Q8_BLOCK * 4)
+        offsets = try AlignedMemory(byteCount: capacity * paddedColumns / DK_BLOCK * 4)
     }
 
     /// `[tokens, columns]`.
@@ -49,7 +49,7 @@ package final class Activations {
             compute.kernels.pointee.quantize(
                 floats + first * columns, Int64(min(group, tokens - first)), Int64(columns), Int64(padded),
                 codes + first * padded, scales + first * padded / DK_BLOCK,
-                offsets + first * padded / DK_Q8_BLOCK)
+                offsets + first * padded / DK_BLOCK)
         }
     }
 

@@ -5,12 +5,14 @@ package enum MatrixFormat: Sendable, Equatable {
     case f32
     case f16
     case bf16
-    /// Int8 codes with an F16 scale per 32 inputs.
+    /// Int8 codes with an F16 scale per 64 inputs.
     case q8
     /// Int8 codes with one F32 scale a row: bitsandbytes LLM.int8, codes unchanged.
     case q8Row
     /// 4-bit indices into a codebook of int8 levels, with an F32 scale per 64 inputs.
     case q4(Codebook)
+    /// As `q4`, its scales held as 8-bit codes: bitsandbytes' double quantization, unchanged.
+    case q4Nested(Codebook, ScaleNesting)
 
     package var name: String {
         switch self {
@@ -19,7 +21,7 @@ package enum MatrixFormat: Sendable, Equatable {
         case .bf16: "bf16"
         case .q8: "q8"
         case .q8Row: "int8"
-        case .q4: "q4"
+        case .q4, .q4Nested: "q4"
         }
     }
 
@@ -27,7 +29,7 @@ package enum MatrixFormat: Sendable, Equatable {
     package var isQuantized: Bool {
         switch self {
         case .f32, .f16, .bf16: false
-        case .q8, .q8Row, .q4: true
+        case .q8, .q8Row, .q4, .q4Nested: true
         }
     }
 
@@ -39,6 +41,7 @@ package enum MatrixFormat: Sendable, Equatable {
         case .q8: DK_Q8
         case .q8Row: DK_Q8_ROW
         case .q4: DK_Q4
+        case .q4Nested: DK_Q4_NESTED
         }
     }
 
@@ -51,7 +54,13 @@ package enum MatrixFormat: Sendable, Equatable {
     package func byteCount(rows: Int, columns: Int) -> Int {
         let padded = paddedColumns(columns)
         let tileBytes = codeBytes(paddedColumns: padded) + scaleBytes(paddedColumns: padded)
-        return rows.roundedUp(to: DK_ROWS) / DK_ROWS * tileBytes
+        return rows.roundedUp(to: DK_ROWS) / DK_ROWS * tileBytes + tableBytes(rows: rows, columns: columns)
+    }
+
+    /// Bytes of what all tiles of a matrix share.
+    func tableBytes(rows: Int, columns: Int) -> Int {
+        guard case .q4Nested(_, let nesting) = self else { return 0 }
+        return 4 * (nesting.map.count + nesting.groupCount(rows: rows, columns: columns))
     }
 
     /// Bytes of codes in one tile of 16 rows.
@@ -61,7 +70,7 @@ package enum MatrixFormat: Sendable, Equatable {
         case .f32: weights * 4
         case .f16, .bf16: weights * 2
         case .q8, .q8Row: weights
-        case .q4: weights / 2
+        case .q4, .q4Nested: weights / 2
         }
     }
 
@@ -70,9 +79,10 @@ package enum MatrixFormat: Sendable, Equatable {
         let rows = DK_ROWS
         return switch self {
         case .f32, .f16, .bf16: 0
-        case .q8: rows * paddedColumns / DK_Q8_BLOCK * 2
+        case .q8: rows * paddedColumns / DK_BLOCK * 2
         case .q8Row: rows * 4
         case .q4: rows * paddedColumns / DK_BLOCK * 4
+        case .q4Nested: rows * paddedColumns / DK_BLOCK
         }
     }
 }
@@ -99,6 +109,30 @@ package struct Codebook: Sendable, Equatable {
     }
 
     var bytes: [UInt8] { levels.map { UInt8(bitPattern: $0) ^ 0x80 } }
+}
+
+/// Block scales in 8 bits (QLoRA, arXiv 2305.14314, section 3): the scale of block j of the flattened matrix is
+/// map[code j] * maximum of its group + offset.
+package struct ScaleNesting: Sendable, Equatable {
+    /// 256 values.
+    package let map: [Float]
+    package let groupMaxima: [Float]
+    package let offset: Float
+    /// log2 of the blocks of 64 weights in a group.
+    package let groupShift: Int
+
+    package init(map: [Float], groupMaxima: [Float], offset: Float, groupShift: Int) {
+        self.map = map
+        self.groupMaxima = groupMaxima
+        self.offset = offset
+        self.groupShift = groupShift
+    }
+
+    /// Groups of the matrix as stored: padding rows have some, too.
+    func groupCount(rows: Int, columns: Int) -> Int {
+        let blocks = rows.roundedUp(to: DK_ROWS) * columns / DK_BLOCK
+        return max(groupMaxima.count, (blocks + (1 << groupShift) - 1) >> groupShift)
+    }
 }
 
 extension Int {

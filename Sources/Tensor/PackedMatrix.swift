@@ -11,13 +11,15 @@ package final class PackedMatrix: @unchecked Sendable {
     package let format: MatrixFormat
     private let codes: AlignedMemory
     private let scales: AlignedMemory
+    /// What all tiles share: the map and the group maxima of nested scales.
+    private let tables: AlignedMemory
     let view: dk_matrix
 
     /// Output rows of one tile, the unit of packing, merging and multiplying.
     package static let tileRows = DK_ROWS
 
     package var tileCount: Int { rows.roundedUp(to: Self.tileRows) / Self.tileRows }
-    package var byteCount: Int { codes.byteCount + scales.byteCount }
+    package var byteCount: Int { codes.byteCount + scales.byteCount + tables.byteCount }
 
     private init(rows: Int, columns: Int, format: MatrixFormat) throws(ComputeError) {
         self.rows = rows
@@ -33,10 +35,33 @@ package final class PackedMatrix: @unchecked Sendable {
         view.padded_columns = Int64(padded)
         view.codes = UnsafeRawPointer(codes.pointer)
         view.scales = UnsafeRawPointer(scales.pointer)
-        if case .q4(let codebook) = format {
-            withUnsafeMutableBytes(of: &view.codebook) { $0.copyBytes(from: codebook.bytes.prefix(16)) }
+        tables = try AlignedMemory(byteCount: format.tableBytes(rows: rows, columns: columns))
+        switch format {
+        case .q4(let codebook): Self.describe(codebook, in: &view)
+        case .q4Nested(let codebook, let nesting):
+            Self.describe(codebook, in: &view)
+            Self.describe(nesting, in: &view, tables: tables)
+        case .f32, .f16, .bf16, .q8, .q8Row: break
         }
         self.view = view
+    }
+
+    private static func describe(_ codebook: Codebook, in view: inout dk_matrix) {
+        withUnsafeMutableBytes(of: &view.codebook) { $0.copyBytes(from: codebook.bytes.prefix(16)) }
+        view.unit = codebook.unit
+    }
+
+    private static func describe(
+        _ nesting: ScaleNesting, in view: inout dk_matrix, tables: AlignedMemory
+    ) {
+        let map = tables.pointer.assumingMemoryBound(to: Float.self)
+        let groups = map + nesting.map.count
+        map.update(from: nesting.map, count: nesting.map.count)
+        groups.update(from: nesting.groupMaxima, count: nesting.groupMaxima.count)
+        view.map = UnsafePointer(map)
+        view.groups = UnsafePointer(groups)
+        view.offset = nesting.offset
+        view.group_shift = Int32(nesting.groupShift)
     }
 
     /// Fills a new matrix tile by tile, on all threads. `fill` is called once for each tile and must store it.
@@ -65,6 +90,8 @@ package final class PackedMatrix: @unchecked Sendable {
         fileprivate let matrix: PackedMatrix
         fileprivate let kernels: UnsafePointer<dk_kernels>
 
+        package var format: MatrixFormat { matrix.format }
+
         /// Stores 16 rows of floats `[16, columns]` (padding rows zero), rounded to the format.
         package func store(tile: Int, rows: UnsafePointer<Float>) {
             withUnsafePointer(to: matrix.view) {
@@ -72,9 +99,9 @@ package final class PackedMatrix: @unchecked Sendable {
             }
         }
 
-        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with `scales` `[16]`, or codebook indices with
-        /// `scales` `[16, paddedColumns / 64]`.
-        package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafePointer<Float>) {
+        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with F32 `scales` `[16]`, or codebook indices with
+        /// `scales` `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes.
+        package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafeRawPointer) {
             withUnsafePointer(to: matrix.view) {
                 kernels.pointee.pack_codes($0, Int64(tile), codes, scales, Int64(matrix.columns))
             }

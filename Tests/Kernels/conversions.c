@@ -50,11 +50,11 @@ static void quantize(const dk_kernels *k, const float *x, int tokens, int column
     const int padded = (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK, count = tokens * padded;
     int8_t *codes = poisoned((size_t)count);
     float *scales = poisoned(sizeof(float) * (size_t)count / DK_BLOCK);
-    int32_t *offsets = poisoned(sizeof(int32_t) * (size_t)count / DK_Q8_BLOCK);
+    int32_t *offsets = poisoned(sizeof(int32_t) * (size_t)count / DK_BLOCK);
     k->quantize(x, tokens, columns, padded, codes, scales, offsets);
     record_bytes(codes, (size_t)count, "quantize %d x %d, %s: codes", tokens, columns, what);
     record_floats(scales, count / DK_BLOCK, "quantize %d x %d, %s: scales", tokens, columns, what);
-    record_bytes(offsets, sizeof(int32_t) * (size_t)count / DK_Q8_BLOCK, "quantize %d x %d, %s: offsets",
+    record_bytes(offsets, sizeof(int32_t) * (size_t)count / DK_BLOCK, "quantize %d x %d, %s: offsets",
                  tokens, columns, what);
     free(codes), free(scales), free(offsets);
 }

@@ -1,12 +1,13 @@
 // Packing, unpacking and products of every format.
 #include "harness.h"
 
-static const char *const names[] = {"f32", "f16", "bf16", "q8", "q8_row", "q4"};
+static const char *const names[] = {"f32", "f16", "bf16", "q8", "q8_row", "q4", "q4_nested"};
 static const uint8_t levels[16] = {1, 40, 61, 78, 92, 105, 116, 128, 138, 148, 159, 171, 184, 199, 220, 255};
 
 typedef struct {
     dk_matrix view;
     void *codes, *scales;
+    float *tables;
     size_t code_bytes, scale_bytes;
     int64_t tiles, columns;
 } matrix;
@@ -17,25 +18,37 @@ static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
     size_t count = (size_t)(m.tiles * DK_ROWS * padded);
     m.code_bytes = format == DK_F32  ? 4 * count
                    : format < DK_Q8  ? 2 * count
-                   : format == DK_Q4 ? count / 2
+                   : format >= DK_Q4 ? count / 2
                                      : count;
-    m.scale_bytes = format == DK_Q8 ? count / DK_Q8_BLOCK * 2
-                    : format == DK_Q8_ROW ? (size_t)m.tiles * DK_ROWS * 4
-                    : format == DK_Q4 ? count / DK_BLOCK * 4 : 0;
+    m.scale_bytes = format == DK_Q8          ? count / DK_BLOCK * 2
+                    : format == DK_Q8_ROW    ? (size_t)m.tiles * DK_ROWS * 4
+                    : format == DK_Q4        ? count / DK_BLOCK * 4
+                    : format == DK_Q4_NESTED ? count / DK_BLOCK
+                                             : 0;
     m.codes = poisoned(m.code_bytes);
     m.scales = poisoned(m.scale_bytes);
     m.view = (dk_matrix){.format = format, .rows = rows, .padded_columns = padded, .codes = m.codes,
-                         .scales = m.scales};
+                         .scales = m.scales, .unit = 1.0f / 127};
     memcpy(m.view.codebook, levels, sizeof levels);
+    if (format == DK_Q4_NESTED) {
+        // Groups of two blocks, so that most rows begin within one.
+        const int64_t groups = (int64_t)(count / DK_BLOCK + 1) / 2;
+        noise n = {6};
+        m.tables = noise_floats(&n, 256 + groups, 1);
+        m.view.map = m.tables;
+        m.view.groups = m.tables + 256;
+        m.view.group_shift = 1;
+        m.view.offset = 0.03f;
+    }
     return m;
 }
 
-static void release(matrix *m) { free(m->codes), free(m->scales); }
+static void release(matrix *m) { free(m->codes), free(m->scales), free(m->tables); }
 
 // Codes as a checkpoint holds them; `extreme` takes only the largest of both signs.
 static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
     static const uint8_t largest[] = {0x80, 0x81, 0x7f, 0x80};
-    const bool q4 = m->view.format == DK_Q4;
+    const bool q4 = m->view.format >= DK_Q4;
     const int64_t count = DK_ROWS * m->columns, blocks = m->view.padded_columns / DK_BLOCK;
     for (int64_t tile = 0; tile < m->tiles; tile++) {
         uint8_t *rows = poisoned((size_t)count);
@@ -51,8 +64,10 @@ static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
     }
 }
 
+static bool takes_codes_only(dk_format format) { return format == DK_Q8_ROW || format == DK_Q4_NESTED; }
+
 static void fill(const dk_kernels *k, matrix *m, noise *n, float scale) {
-    if (m->view.format == DK_Q8_ROW) {
+    if (takes_codes_only(m->view.format)) {
         fill_codes(k, m, n, false);
         return;
     }
@@ -73,6 +88,14 @@ static void record_matrix(const dk_kernels *k, const matrix *m, const char *what
         k->unpack(&m->view, tile, out + tile * DK_ROWS * m->columns, m->columns);
     record_floats(out, m->tiles * DK_ROWS * m->columns, "unpack %s %d x %d, %s", name, rows, columns, what);
     free(out);
+    if (m->view.format < DK_Q8_ROW) return;
+    const int64_t count = DK_ROWS * m->columns, scale_bytes = (int64_t)m->scale_bytes / m->tiles;
+    uint8_t *codes = poisoned((size_t)(m->tiles * count)), *scales = poisoned(m->scale_bytes);
+    for (int64_t tile = 0; tile < m->tiles; tile++)
+        k->unpack_codes(&m->view, tile, codes + tile * count, scales + tile * scale_bytes, m->columns);
+    record_bytes(codes, (size_t)(m->tiles * count), "unpack codes %s %d x %d, %s", name, rows, columns, what);
+    record_bytes(scales, m->scale_bytes, "unpack scales %s %d x %d, %s", name, rows, columns, what);
+    free(codes), free(scales);
 }
 
 static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64_t tokens, const char *what) {
@@ -85,11 +108,11 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     if (m->view.format >= DK_Q8) { // the float formats must do without
         a.codes = codes = poisoned(count);
         a.scales = scales = poisoned(count / DK_BLOCK * sizeof *scales);
-        a.offsets = offsets = poisoned(count / DK_Q8_BLOCK * sizeof *offsets);
+        a.offsets = offsets = poisoned(count / DK_BLOCK * sizeof *offsets);
         for (int64_t t = 0; t < tokens; t += DK_GROUP)
             k->quantize(x + t * columns, tokens - t < DK_GROUP ? tokens - t : DK_GROUP, columns, padded,
                         codes + t * padded, scales + t * padded / DK_BLOCK,
-                        offsets + t * padded / DK_Q8_BLOCK);
+                        offsets + t * padded / DK_BLOCK);
     }
     const int64_t stride = m->view.rows + 3; // the gap must stay as it is
     float *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
@@ -123,7 +146,7 @@ static void limits(const dk_kernels *k, dk_format format) {
     noise n = {5};
     for (int s = 0; s < 10; s++) {
         matrix m = allocate(format, 20, 200);
-        if (format == DK_Q8_ROW) fill_codes(k, &m, &n, true);
+        if (takes_codes_only(format)) fill_codes(k, &m, &n, true);
         else fill(k, &m, &n, scales[s]);
         if (format == DK_Q4 && s % 2) fill_codes(k, &m, &n, true);
         char what[32];
@@ -137,7 +160,7 @@ static void limits(const dk_kernels *k, dk_format format) {
         free(x), release(&m);
     }
     // Weights that no checkpoint should hold.
-    for (int i = 0; format != DK_Q8_ROW && i < extremes_count; i++) {
+    for (int i = 0; !takes_codes_only(format) && i < extremes_count; i++) {
         matrix m = allocate(format, 16, 70);
         float *rows = noise_floats(&n, 16 * 70, 0.1f), *x = noise_floats(&n, 2 * 70, 1);
         rows[5 * 70 + 66] = rows[6 * 70 + 3] = extremes[i];
@@ -151,7 +174,7 @@ static void limits(const dk_kernels *k, dk_format format) {
 }
 
 void run_products(const dk_kernels *k) {
-    for (int format = DK_F32; format <= DK_Q4; format++) {
+    for (int format = DK_F32; format <= DK_Q4_NESTED; format++) {
         shapes(k, (dk_format)format);
         limits(k, (dk_format)format);
     }

@@ -22,7 +22,13 @@ private let nf4: [Float] = [
     0.16093020,
     0.24611230, 0.33791524, 0.44070983, 0.56261700, 0.72295684, 1,
 ]
-private let formats: [MatrixFormat] = [.f32, .f16, .bf16, .q8, .q4(Codebook(values: nf4)), .q8Row]
+/// Groups of four blocks, so that they begin within rows.
+private let nesting = ScaleNesting(
+    map: (0..<256).map { Float($0) / 127.5 - 1 }, groupMaxima: (0..<200).map { 0.4 - Float($0 % 7) / 50 },
+    offset: 0.6, groupShift: 2)
+private let formats: [MatrixFormat] = [
+    .f32, .f16, .bf16, .q8, .q4(Codebook(values: nf4)), .q4Nested(Codebook(values: nf4), nesting), .q8Row,
+]
 
 private func pack(
     _ weights: [Float], rows: Int, columns: Int, format: MatrixFormat, on compute: Compute
@@ -35,13 +41,18 @@ private func pack(
                 block[(row - first) * columns + column] = weights[row * columns + column]
             }
         }
-        guard case .q8Row = format else {
-            builder.store(tile: tile, rows: block)
-            return
+        switch format {
+        case .f32, .f16, .bf16, .q8, .q4: builder.store(tile: tile, rows: block)
+        case .q8Row:
+            let codes = block.map { UInt8(bitPattern: Int8(($0 * 127).rounded())) }
+            builder.store(
+                tile: tile, codes: codes, scales: [Float](repeating: 1 / 127, count: PackedMatrix.tileRows))
+        case .q4Nested:
+            let scales = PackedMatrix.tileRows * columns.roundedUp(to: 64) / 64
+            builder.store(
+                tile: tile, codes: block.map { UInt8(($0 + 1) * 7.99) },
+                scales: (0..<scales).map { UInt8(truncatingIfNeeded: 37 * $0) })
         }
-        let codes = block.map { UInt8(bitPattern: Int8(($0 * 127).rounded())) }
-        builder.store(
-            tile: tile, codes: codes, scales: [Float](repeating: 1 / 127, count: PackedMatrix.tileRows))
     }
 }
 
@@ -200,8 +211,8 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
             let weights = noise.floats(16 * 96, scale: scale)
             let found = unpacked(
                 try pack(weights, rows: 16, columns: 96, format: .q8, on: compute), on: compute)
-            for block in 0..<16 * 3 {
-                let range = block * 32..<(block + 1) * 32
+            for (row, start) in (0..<16).flatMap({ row in [(row, 0), (row, 64)] }) {
+                let range = row * 96 + start..<row * 96 + min(start + 64, 96)
                 let absmax = weights[range].map(abs).max() ?? 0
                 // Half scales below 6e-5 are subnormal: their step is 6e-8.
                 let step = absmax / 127 * 1.001 + 6e-8

@@ -9,10 +9,9 @@
 // register holds one input (or four 8-bit inputs) of all rows and every lane accumulates one output.
 enum {
     DK_ROWS = 16,
-    // Inputs that share one activation scale; rows of quantized matrices are padded to a multiple of it.
+    // Inputs that share one activation scale and, but in DK_Q8_ROW, one weight scale; rows of quantized matrices
+    // are padded to a multiple of it.
     DK_BLOCK = 64,
-    // Inputs that share one weight scale in DK_Q8.
-    DK_Q8_BLOCK = 32,
     // Tokens whose quantized activations are interleaved.
     DK_GROUP = 12,
     // Keys in one block of the KV cache.
@@ -23,10 +22,12 @@ typedef enum {
     DK_F32,     // [tile][input][16] float
     DK_F16,     // [tile][input][16] IEEE half
     DK_BF16,    // [tile][input][16] bfloat16
-    DK_Q8,      // [tile][input/4][16][4] code+128; scales: half [tile][input/32][16]
+    DK_Q8,      // [tile][input/4][16][4] code+128; scales: half [tile][input/64][16]
     DK_Q8_ROW,  // codes as DK_Q8; scales: float [tile][16]
     DK_Q4,      // [tile][input/8][16][4] two codebook indices a byte (low: inputs 0-3 of the eight);
-                // scales: float [tile][input/64][16]; codebook: 16 bytes of level+128
+                // scales: float [tile][input/64][16], the largest magnitude of each block
+    DK_Q4_NESTED, // indices as DK_Q4; scales: uint8 [tile][input/64][16], a block's largest magnitude being
+                // map[code] * its group's maximum + offset; groups run over the blocks of the flattened matrix
 } dk_format;
 
 typedef struct {
@@ -35,7 +36,14 @@ typedef struct {
     int64_t padded_columns; // inputs as stored: a multiple of DK_BLOCK for the integer formats
     const void *codes;
     const void *scales;
+    // Of the 4-bit formats: sixteen levels+128, and what level 1 stands for when the block's maximum is 1.
     uint8_t codebook[16];
+    float unit;
+    // Of DK_Q4_NESTED: 256 values, the groups' maxima (padding rows' too), and log2 of the blocks in a group.
+    const float *map;
+    const float *groups;
+    float offset;
+    int32_t group_shift;
 } dk_matrix;
 
 // Activations of `tokens` rows, as floats and (when a matrix is quantized) as blocks of int8.
@@ -46,7 +54,7 @@ typedef struct {
     const float *floats; // [token][columns]
     const int8_t *codes; // [group][input/4][tokens of the group][4]
     const float *scales; // [group][input/64][tokens of the group]
-    const int32_t *offsets; // [group][input/32][tokens of the group]: -128 * sum of the codes
+    const int32_t *offsets; // [group][input/64][tokens of the group]: -128 * sum of the codes
 } dk_activations;
 
 // One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer.
@@ -83,12 +91,14 @@ typedef struct {
                    float scale, const float *queries, float *out, int64_t stride);
 
     // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to the nearest code.
-    // DK_Q4 wants an ascending codebook; DK_Q8_ROW takes codes only.
+    // DK_Q4 wants an ascending codebook; DK_Q8_ROW and DK_Q4_NESTED take codes only.
     void (*pack)(const dk_matrix *matrix, int64_t tile, const float *rows, int64_t columns);
-    // Stores codes as a checkpoint holds them: [16][columns] int8 with scales [16] (DK_Q8_ROW), or codebook
-    // indices with scales [16][padded_columns/64] (DK_Q4).
-    void (*pack_codes)(const dk_matrix *matrix, int64_t tile, const uint8_t *rows, const float *scales,
+    // Stores codes as a checkpoint holds them: [16][columns] int8 with float scales [16] (DK_Q8_ROW), or codebook
+    // indices with scales [16][padded_columns/64], floats (DK_Q4) or their codes (DK_Q4_NESTED).
+    void (*pack_codes)(const dk_matrix *matrix, int64_t tile, const uint8_t *rows, const void *scales,
                        int64_t columns);
+    // The inverse of pack_codes.
+    void (*unpack_codes)(const dk_matrix *matrix, int64_t tile, uint8_t *rows, void *scales, int64_t columns);
     // The inverse, up to the rounding of the format: rows [16][columns].
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     double (*sum_squares)(const float *x, int64_t count);

@@ -35,6 +35,17 @@ package enum BlockScales: Sendable {
         }
     }
 
+    /// How the kernels read nested scales where they are; nil where groups do not divide as they need it.
+    /// - Parameter blockSize: weights of one block, a multiple of 64.
+    func nesting(blockSize: Int) -> ScaleNesting? {
+        guard case .nested(let nested) = self else { return nil }
+        let blocks = nested.groupSize * (blockSize / 64)
+        guard blocks.nonzeroBitCount == 1 else { return nil }
+        return ScaleNesting(
+            map: nested.map, groupMaxima: nested.groupMaxima, offset: nested.offset,
+            groupShift: blocks.trailingZeroBitCount)
+    }
+
     /// The scales of a range of blocks; nil when they are to be found from the weights.
     func values(of blocks: Range<Int>) -> [Float]? {
         switch self {

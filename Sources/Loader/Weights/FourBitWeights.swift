@@ -20,10 +20,15 @@ package struct FourBitWeights: WeightSource {
     let scales: BlockScales
 
     private var elementCount: Int { rows * columns }
+    /// Weights that share a scale in the kernels.
+    private static let kernelBlock = 64
 
     /// Codes are kept where the kernels' blocks are the checkpoint's; other widths are stored decoded, without loss.
     package var nativeFormat: MatrixFormat {
-        if columns.isMultiple(of: 64) && blockSize.isMultiple(of: 64) { return .q4(code.codebook) }
+        if columns.isMultiple(of: Self.kernelBlock) && blockSize.isMultiple(of: Self.kernelBlock) {
+            let nesting = scales.nesting(blockSize: blockSize)
+            return nesting.map { .q4Nested(code.codebook, $0) } ?? .q4(code.codebook)
+        }
         return switch elementType {
         case .bf16: .bf16
         case .f16: .f16
@@ -44,23 +49,34 @@ package struct FourBitWeights: WeightSource {
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
-        guard case .q4(let codebook) = nativeFormat else {
+        guard builder.format.isQuantized else {
             storeDecoded(tile: tile, in: builder, on: compute)
             return
         }
         let range = rowRange(ofTile: tile)
         let wanted = range.lowerBound * columns..<range.upperBound * columns
-        let kernelBlock = 64
-        var packedScales = [Float](repeating: 0, count: PackedMatrix.tileRows * columns / kernelBlock)
+        let blocks = PackedMatrix.tileRows * columns / Self.kernelBlock
+        var packedScales = [Float](repeating: 0, count: blocks)
         var packedIndices = [UInt8](repeating: 0, count: PackedMatrix.tileRows * columns)
         readBlocks(of: wanted, on: compute) { elements, indices, scale in
             let first = elements.lowerBound - wanted.lowerBound
             for offset in 0..<elements.count { packedIndices[first + offset] = indices[offset] }
-            for block in first / kernelBlock..<(first + elements.count) / kernelBlock {
-                packedScales[block] = scale * codebook.unit
+            for block in first / Self.kernelBlock..<(first + elements.count) / Self.kernelBlock {
+                packedScales[block] = scale
             }
         }
-        builder.store(tile: tile, codes: packedIndices, scales: packedScales)
+        guard case .nested(let nested) = scales, case .q4Nested = builder.format else {
+            builder.store(tile: tile, codes: packedIndices, scales: packedScales)
+            return
+        }
+        var scaleCodes = [UInt8](repeating: 0, count: blocks)
+        nested.codes.withBytes { codes in
+            let first = wanted.lowerBound / Self.kernelBlock
+            for block in 0..<wanted.count / Self.kernelBlock {
+                scaleCodes[block] = codes[(first + block) * Self.kernelBlock / blockSize]
+            }
+        }
+        builder.store(tile: tile, codes: packedIndices, scales: scaleCodes)
     }
 
     package func dropPages(rows: Range<Int>) {
