@@ -12,6 +12,7 @@
 #define DK_UNSIGNED_DOT 0
 #define DK_TOKENS 4
 #define DK_PAIR 0
+#define DK_WIDE 1
 
 DK_INLINE __m256i dk_dot32(__m256i sums, __m256i line, __m256i x) {
     __m256i weights = _mm256_xor_si256(line, _mm256_set1_epi8((char)0x80));

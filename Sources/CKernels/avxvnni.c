@@ -8,6 +8,7 @@
 #define DK_UNSIGNED_DOT 1
 #define DK_TOKENS 4
 #define DK_PAIR 0
+#define DK_WIDE 1
 
 #ifndef DK_EVEX
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)

@@ -10,6 +10,7 @@
 #define DK_UNSIGNED_DOT 0
 #define DK_TOKENS 4
 #define DK_PAIR 0
+#define DK_WIDE 2
 
 DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
     int32x4_t parts[4];

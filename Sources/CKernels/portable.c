@@ -6,6 +6,7 @@
 #define DK_UNSIGNED_DOT 0
 #define DK_TOKENS 1
 #define DK_PAIR 0
+#define DK_WIDE 1
 
 DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
     int8_t codes[4];

@@ -53,13 +53,27 @@ package final class Activations {
         }
     }
 
-    /// `out[token, rows] = self x matrix^T`, with `stride` floats between the tokens of `out`. A token's result does
-    /// not depend on how many others there are, nor on the threads.
-    package func multiply(
-        _ matrix: PackedMatrix, into out: UnsafeMutablePointer<Float>, stride: Int, on compute: Compute
-    ) {
-        precondition(matrix.columns == columns)
-        if matrix.format.isQuantized { quantize(on: compute) }
+    /// One matrix to multiply by, and where the result goes: `out[token, rows] = activations x matrix^T`, with `stride`
+    /// floats between the tokens of `out`.
+    package struct Product {
+        let matrix: PackedMatrix
+        let out: UnsafeMutablePointer<Float>
+        let stride: Int
+
+        package init(by matrix: PackedMatrix, into out: UnsafeMutablePointer<Float>, stride: Int) {
+            self.matrix = matrix
+            self.out = out
+            self.stride = stride
+        }
+    }
+
+    /// Two, as the kernels take pairs; more would leave a thread waiting for the other's last task.
+    private static let tilesPerTask = 2
+
+    /// Multiplies by several matrices in one go, so that the threads meet once. A token's result depends neither on
+    /// how many others there are, nor on the threads.
+    package func multiply(_ products: [Product], on compute: Compute) {
+        if products.contains(where: { $0.matrix.format.isQuantized }) { quantize(on: compute) }
         var view = dk_activations()
         view.tokens = Int64(tokens)
         view.columns = Int64(columns)
@@ -68,15 +82,24 @@ package final class Activations {
         view.codes = UnsafePointer(codes.pointer.assumingMemoryBound(to: Int8.self))
         view.scales = UnsafePointer(scales.pointer.assumingMemoryBound(to: Float.self))
         view.offsets = UnsafePointer(offsets.pointer.assumingMemoryBound(to: Int32.self))
-        let tilesPerTask = 4
-        let tiles = matrix.tileCount
-        withUnsafePointer(to: matrix.view) { matrix in
-            withUnsafePointer(to: view) { view in
-                compute.parallel(tiles.roundedUp(to: tilesPerTask) / tilesPerTask) { task in
-                    let first = task * tilesPerTask
+        var taskCount = 0
+        let ends = products.map { product in
+            precondition(product.matrix.columns == columns)
+            taskCount += product.matrix.tileCount.roundedUp(to: Self.tilesPerTask) / Self.tilesPerTask
+            return taskCount
+        }
+        let matrices = products.map(\.matrix.view)
+        withUnsafePointer(to: view) { view in
+            matrices.withUnsafeBufferPointer { matrices in
+                compute.parallel(taskCount) { task in
+                    var index = 0
+                    while ends[index] <= task { index += 1 }
+                    let product = products[index]
+                    let first = (task - (index == 0 ? 0 : ends[index - 1])) * Self.tilesPerTask
                     compute.kernels.pointee.multiply(
-                        matrix, view, Int64(first), Int64(min(first + tilesPerTask, tiles)), out,
-                        Int64(stride))
+                        matrices.baseAddress.map { $0 + index }, view, Int64(first),
+                        Int64(min(first + Self.tilesPerTask, product.matrix.tileCount)), product.out,
+                        Int64(product.stride))
                 }
             }
         }

@@ -30,7 +30,7 @@ package struct Attention {
         self.parts = parts
         self.heads = heads
         self.geometry = geometry
-        let rowsPerTask = 8
+        let rowsPerTask = 12
         var tasks: [Task] = []
         for (index, part) in parts.enumerated() {
             // The last rows have the most keys: they go first, so that no thread is left with them.

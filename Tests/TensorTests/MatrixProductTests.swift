@@ -72,7 +72,11 @@ private func product(_ matrix: PackedMatrix, _ x: [Float], tokens: Int, on compu
     activations.floats.update(from: x, count: x.count)
     activations.refill(tokens: tokens)
     var out = [Float](repeating: .nan, count: tokens * matrix.rows)
-    activations.multiply(matrix, into: &out, stride: matrix.rows, on: compute)
+    out.withUnsafeMutableBufferPointer { out in
+        guard let start = out.baseAddress else { return }
+        activations.multiply(
+            [Activations.Product(by: matrix, into: start, stride: matrix.rows)], on: compute)
+    }
     return out
 }
 

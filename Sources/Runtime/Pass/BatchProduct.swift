@@ -18,37 +18,66 @@ struct BatchProduct {
         self.compute = compute
     }
 
-    /// `out[row] = input[row] x matrix^T + bias`, each part of `parts` by its own `linear`.
-    mutating func multiply(
-        _ input: Activations, parts: [StepRows], into out: UnsafeMutablePointer<Float>, stride: Int,
-        by linear: (ModelWeights) -> Linear
-    ) throws {
-        var groups: [(matrix: PackedMatrix, rows: [Range<Int>])] = []
+    /// Which of a model's linear maps to apply, and where its results go.
+    struct Target {
+        let out: UnsafeMutablePointer<Float>
+        /// Floats between rows.
+        let stride: Int
+        let linear: (ModelWeights) -> Linear
+
+        init(out: UnsafeMutablePointer<Float>, stride: Int, linear: @escaping (ModelWeights) -> Linear) {
+            self.out = out
+            self.stride = stride
+            self.linear = linear
+        }
+
+        init(_ rows: Rows, linear: @escaping (ModelWeights) -> Linear) {
+            self.init(out: rows.floats, stride: rows.columns, linear: linear)
+        }
+
+        func row(_ index: Int) -> UnsafeMutablePointer<Float> { out + index * stride }
+    }
+
+    /// `out[row] = input[row] x matrix^T + bias` for every target, each part of `parts` by its own weights.
+    mutating func multiply(_ input: Activations, parts: [StepRows], into targets: [Target]) throws {
+        var whole: [Activations.Product] = []
+        for target in targets {
+            let groups = groups(of: parts, by: target.linear)
+            if let group = groups.first, groups.count == 1 {
+                whole.append(
+                    Activations.Product(by: group.matrix, into: target.out, stride: target.stride))
+            } else {
+                for (matrix, rows) in groups { try multiply(input, rows: rows, by: matrix, into: target) }
+            }
+        }
+        input.multiply(whole, on: compute)
+        for target in targets {
+            for part in parts {
+                guard let bias = target.linear(part.weights).bias else { continue }
+                for row in part.rows { compute.add(bias, to: target.row(row), count: bias.count) }
+            }
+        }
+    }
+
+    /// The rows of a step by the matrix that they meet, in the order of first use.
+    private func groups(
+        of parts: [StepRows], by linear: (ModelWeights) -> Linear
+    ) -> [(matrix: PackedMatrix, rows: [Int])] {
+        var groups: [(matrix: PackedMatrix, rows: [Int])] = []
         for part in parts {
             let matrix = linear(part.weights).matrix
             if let index = groups.firstIndex(where: { $0.matrix === matrix }) {
-                groups[index].rows.append(part.rows)
+                groups[index].rows += part.rows
             } else {
-                groups.append((matrix, [part.rows]))
+                groups.append((matrix, Array(part.rows)))
             }
         }
-        if groups.count == 1 {
-            input.multiply(groups[0].matrix, into: out, stride: stride, on: compute)
-        } else {
-            for (matrix, rows) in groups {
-                try multiply(input, rows: rows.flatMap { Array($0) }, by: matrix, into: out, stride: stride)
-            }
-        }
-        for part in parts {
-            guard let bias = linear(part.weights).bias else { continue }
-            for row in part.rows { compute.add(bias, to: out + row * stride, count: bias.count) }
-        }
+        return groups
     }
 
     /// Some of the rows: gathered, multiplied, and put back in their places.
     private mutating func multiply(
-        _ input: Activations, rows: [Int], by matrix: PackedMatrix, into out: UnsafeMutablePointer<Float>,
-        stride: Int
+        _ input: Activations, rows: [Int], by matrix: PackedMatrix, into target: Target
     ) throws {
         let gathered = try inputs[input.columns] ?? Activations(capacity: capacity, columns: input.columns)
         inputs[input.columns] = gathered
@@ -58,9 +87,10 @@ struct BatchProduct {
             gathered.row(index).update(from: input.row(rows[index]), count: input.columns)
         }
         gathered.refill(tokens: rows.count)
-        gathered.multiply(matrix, into: results.floats, stride: results.columns, on: compute)
+        gathered.multiply(
+            [Activations.Product(by: matrix, into: results.floats, stride: results.columns)], on: compute)
         compute.parallel(rows.count) { index in
-            (out + rows[index] * stride).update(from: results.row(index), count: matrix.rows)
+            target.row(rows[index]).update(from: results.row(index), count: matrix.rows)
         }
     }
 }

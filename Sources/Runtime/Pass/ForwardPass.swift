@@ -28,7 +28,8 @@ package final class ForwardPass {
 
     /// Rows of logits computed at a time; each is a whole vocabulary.
     private static let logitRows = 16
-    package static let defaultChunk = 256
+    /// A multiple of the tokens that the kernels take at a time.
+    package static let defaultChunk = 252
 
     package init(
         _ configuration: ModelConfiguration, halfCache: Bool, chunk: Int = ForwardPass.defaultChunk,
@@ -91,14 +92,20 @@ package final class ForwardPass {
 
     private func attend(_ layer: Int, _ parts: [StepRows], _ attention: Attention, positions: [Int]) throws {
         norm(parts, into: normed) { $0.layers[layer].inputNorm }
-        try multiply(normed, parts, into: queries) { $0.layers[layer][.query] }
-        try multiply(normed, parts, into: keys) { $0.layers[layer][.key] }
-        try multiply(normed, parts, into: values) { $0.layers[layer][.value] }
+        try product.multiply(
+            normed, parts: parts,
+            into: [
+                BatchProduct.Target(queries) { $0.layers[layer][.query] },
+                BatchProduct.Target(keys) { $0.layers[layer][.key] },
+                BatchProduct.Target(values) { $0.layers[layer][.value] },
+            ])
         rotate(positions)
         attention.store(layer: layer, keys: keys.floats, values: values.floats, on: compute)
         attention.attend(layer: layer, queries: queries.floats, out: attended.floats, on: compute)
         attended.refill(tokens: positions.count)
-        try multiply(attended, parts, into: projected) { $0.layers[layer][.output] }
+        try product.multiply(
+            attended, parts: parts,
+            into: [BatchProduct.Target(projected) { $0.layers[layer][.output] }])
         addProjected(tokens: positions.count)
     }
 
@@ -121,15 +128,19 @@ package final class ForwardPass {
 
     private func feedForward(_ layer: Int, _ parts: [StepRows], tokens: Int) throws {
         norm(parts, into: normed) { $0.layers[layer].postAttentionNorm }
-        try product.multiply(normed, parts: parts, into: gated.floats, stride: gated.columns) {
-            $0.layers[layer][.gate]
-        }
-        try multiply(normed, parts, into: up) { $0.layers[layer][.up] }
+        try product.multiply(
+            normed, parts: parts,
+            into: [
+                BatchProduct.Target(out: gated.floats, stride: gated.columns) { $0.layers[layer][.gate] },
+                BatchProduct.Target(up) { $0.layers[layer][.up] },
+            ])
         compute.parallel(tokens) { row in
             compute.swiglu(gate: gated.row(row), up: up.row(row), count: gated.columns)
         }
         gated.refill(tokens: tokens)
-        try multiply(gated, parts, into: projected) { $0.layers[layer][.down] }
+        try product.multiply(
+            gated, parts: parts,
+            into: [BatchProduct.Target(projected) { $0.layers[layer][.down] }])
         addProjected(tokens: tokens)
     }
 
@@ -154,12 +165,6 @@ package final class ForwardPass {
         }
     }
 
-    private func multiply(
-        _ input: Activations, _ parts: [StepRows], into out: Rows, by linear: (ModelWeights) -> Linear
-    ) throws {
-        try product.multiply(input, parts: parts, into: out.floats, stride: out.columns, by: linear)
-    }
-
     /// The head, a few rows at a time, whichever sequences they belong to.
     private func readLogits(
         _ parts: [StepPart], _ rows: [StepRows],
@@ -179,7 +184,8 @@ package final class ForwardPass {
                 heads.append(StepRows(weights: weights, rows: index..<index + 1))
             }
             headInput.refill(tokens: some.count)
-            try multiply(headInput, heads, into: logits) { $0.head }
+            try product.multiply(
+                headInput, parts: heads, into: [BatchProduct.Target(logits) { $0.head }])
             for (index, place) in some.enumerated() {
                 try body(
                     place.part, place.token,
