@@ -64,7 +64,10 @@ package struct Linear: Sendable {
 package struct Embedding: Sendable {
     let source: any WeightSource
 
+    /// The row's pages are given back: the kernel maps sixteen around each, which a long prompt would add up to a
+    /// large part of the table.
     package func read(_ token: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         source.decode(rows: token..<token + 1, into: out, on: compute)
+        source.dropPages(rows: token..<token + 1)
     }
 }
