@@ -60,6 +60,9 @@ struct MachineLimits {
 
 /// Seconds that `body` takes.
 func measure(_ body: () throws -> Void) rethrows -> Double {
-    let time = try ContinuousClock().measure(body)
-    return Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
+    try ContinuousClock().measure(body).seconds
+}
+
+extension Duration {
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -38,14 +38,14 @@ struct ModelBench {
     func merge(_ folder: String, repeats: Int) throws -> (ModelWeights, Report.Merge) {
         var weights = base.model.weights
         var report = MergeReport()
+        let start = ContinuousClock.now
+        let adapter = try Adapter(
+            folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
+        let reading = (ContinuousClock.now - start).seconds
         let times = try (0..<repeats).map { _ in
             // The last one's matrices go first: two sets may not fit.
             weights = base.model.weights
-            return try measure {
-                let adapter = try Adapter(
-                    folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
-                (weights, report) = try base.model.adapted(by: adapter, on: base.compute)
-            }
+            return try measure { (weights, report) = try base.model.adapted(by: adapter, on: base.compute) }
         }
         let read = zip(base.model.weights.matrices, weights.matrices).reduce(0) {
             $0 + ($1.0 === $1.1 ? 0 : $1.0.byteCount)
@@ -53,7 +53,8 @@ struct ModelBench {
         return (
             weights,
             Report.Merge(
-                modules: report.entries.count, seconds: Spread(times), readBytes: read,
+                modules: report.entries.count, adapterSeconds: reading, seconds: Spread(times),
+                readBytes: read,
                 bytes: report.bytes, matrixBytes: weights.matrixBytes)
         )
     }

@@ -42,9 +42,7 @@ struct Report: Encodable {
 
         init(_ base: LoadedBase) {
             let weights = base.model.weights
-            seconds =
-                Double(base.loadTime.components.seconds) + Double(base.loadTime.components.attoseconds)
-                * 1e-18
+            seconds = base.loadTime.seconds
             linearFormat = weights.layers.first?[.query].formatName ?? "none"
             headFormat = weights.head.formatName
             matrixBytes = weights.matrixBytes
@@ -60,7 +58,8 @@ struct Report: Encodable {
 
     struct Merge: Encodable {
         let modules: Int
-        /// Reading the adapter and merging it.
+        /// Reading the adapter's file.
+        let adapterSeconds: Double
         let seconds: Spread
         /// Bytes of V that the merge reads.
         let readBytes: Int
