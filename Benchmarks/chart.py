@@ -22,7 +22,7 @@ def bars(groups, label=130):
                         f'<rect x="{label + 8}" y="{y - 12}" width="{width:.1f}" height="15" fill="{color}"/>'
                         f'<text x="{label + 14 + width:.1f}" y="{y}">{text}</text>')
         y += 10
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{label + 510}" height="{y + 10}" font-family="sans-serif" '
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{label + 580}" height="{y + 10}" font-family="sans-serif" '
             f'font-size="13"><rect width="100%" height="100%" fill="white"/>{"".join(rows)}</svg>\n')
 
 
