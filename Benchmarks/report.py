@@ -11,9 +11,9 @@ ADAPTERS = {"adapter": "q/k/v, r=8", "adapter-all": "all linear, r=16"}
 def write(results, folder):
     chart.benchmarks(results, folder / "benchmarks.svg")
     # A figure a line: readable, and kind to version control.
-    text = json.dumps(results, indent=None)
-    for opening in ('{"bandwidth"', '{"weights"', '{"adapter"', '{"batch"', '{"shape"', '"runs"', '"loads"', '"peers"'):
-        text = text.replace(opening, "\n" + opening)
+    text = json.dumps(results)
+    for opening in ('{"shape"', '{"bandwidth"', '{"peak": "', '{"format"', '"runs"', '"loads"', '"peers"'):
+        text = text.replace(opening, "\n" + opening).replace(" \n", "\n")
     (folder / "benchmarks.json").write_text(text + "\n")
     (folder / "benchmarks.md").write_text("\n".join(page(results)) + "\n")
 
@@ -34,8 +34,8 @@ def page(results):
         "![decode rates](benchmarks.svg)", "",
         "A share is the rate divided by what the machine allows, measured in the same seconds: for decode the bytes "
         "that a step must read (every matrix once, every sequence's keys and values) by the read bandwidth, for "
-        "prefill the multiply-adds of the linear layers by the peak of int8 (of f32 for BF16). Medians; the share is the median of the "
-        "rounds' shares.", "",
+        "prefill the multiply-adds of the linear layers by the peak of int8 (of f32 for BF16). Figures are medians; a "
+        "share is the median of the rounds' shares.", "",
         "## The machine", ""]
     reads = [d["bandwidth"][k] / 1e9 for run in results["runs"] for d in run["decode"] for k in ("min", "median", "max")]
     yield from table(("limit", "at the start", "between the decode rounds"), [

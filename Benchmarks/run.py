@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures dora against the limits of this machine, and writes docs/benchmarks.md, .json and .svg.
 
-    python3 Benchmarks/run.py            # everything: about 30 minutes, 25 GB of disk, 24 GiB of memory
+    python3 Benchmarks/run.py            # everything: about 40 minutes, 25 GB of disk, 24 GiB of memory
     python3 Benchmarks/run.py --quick    # a subset: about 3 minutes
-    python3 Benchmarks/run.py --peers    # also llama.cpp, transformers and PEFT (peers/requirements.txt)
+    python3 Benchmarks/run.py --peers    # 20 minutes more: llama.cpp, transformers, PEFT (peers/requirements.txt)
 
 Models of real shapes with random weights are made once and kept. Needs numpy, and a quiet machine.
 """
