@@ -13,7 +13,7 @@ test: dependencies
 	swift test --skip-build
 
 lint:
-	swift format lint --strict --recursive Package.swift Sources Tests
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
 
 check-imports:
 	@scripts/check-imports.sh

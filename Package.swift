@@ -84,6 +84,19 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Measurements, against the limits of the machine; no product.
+        .target(
+            name: "CProbes", path: "Benchmarks/CProbes",
+            cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra"])]),
+        .executableTarget(
+            name: "dora-bench",
+            dependencies: [
+                "CProbes", "DoraRuntime", "DoraLoader", "DoraTensor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Benchmarks/dora-bench",
+            swiftSettings: strict),
+
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
             name: "LoaderTests",

@@ -13,6 +13,7 @@ import json
 import struct
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
@@ -30,6 +31,8 @@ NF4 = np.array([-1, -0.6961928009986877, -0.5250730514526367, -0.394917488098144
                 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
                 0.7229568362236023, 1], np.float32)
 DEVIATION = 0.02
+# Equally likely values of a normal distribution: one is drawn with sixteen random bits, in any format at once.
+NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 65536) for i in range(65536)], np.float32)
 
 
 def linears(shape):
@@ -74,6 +77,15 @@ def normal(rng, shape, deviation=DEVIATION):
     return rng.standard_normal(shape, np.float32) * np.float32(deviation)
 
 
+def drawn(rng, table, shape):
+    out = np.empty(shape, table.dtype)
+    flat = out.reshape(-1)
+    for first in range(0, flat.size, 1 << 20):
+        some = flat[first:first + (1 << 20)]
+        some[:] = table[rng.integers(0, 65536, some.size, np.uint16)]
+    return out
+
+
 def sixteen(values, dtype):
     if dtype == "F16":
         return values.astype(np.float16)
@@ -84,11 +96,11 @@ def add_linear(file, rng, name, out, inputs, form):
     weight = f"{name}.weight"
     if form in ("bf16", "f16"):
         dtype = form.upper()
-        file.add(weight, dtype, (out, inputs), lambda: sixteen(normal(rng, (out, inputs)), dtype))
+        file.add(weight, dtype, (out, inputs), lambda: drawn(rng, sixteen(NORMAL * np.float32(DEVIATION), dtype), (out, inputs)))
     elif form == "int8":
         # Codes of a normal matrix whose largest value in a row is four deviations.
         file.add(weight, "I8", (out, inputs),
-                 lambda: np.clip(np.rint(normal(rng, (out, inputs), 127 / 4)), -127, 127).astype(np.int8))
+                 lambda: drawn(rng, np.clip(np.rint(NORMAL * (127 / 4)), -127, 127).astype(np.int8), (out, inputs)))
         file.add(f"{name}.SCB", "F32", (out,), lambda: np.full(out, 4 * DEVIATION, np.float32))
     else:
         add_four_bit(file, rng, weight, out, inputs, double=form == "nf4-double")
@@ -99,11 +111,10 @@ def add_four_bit(file, rng, weight, out, inputs, double):
     blocks = count // 64
     state = dict(quant_type="nf4", blocksize=64, dtype="bfloat16", shape=[out, inputs])
     # Indices of normal values whose block maximum is 2.5 deviations.
-    middles = (NF4[:-1] + NF4[1:]) / 2
+    table = np.searchsorted((NF4[:-1] + NF4[1:]) / 2, np.clip(NORMAL / 2.5, -1, 1)).astype(np.uint8)
 
     def indices():
-        codes = np.searchsorted(middles, np.clip(normal(rng, count, 1 / 2.5), -1, 1)).astype(np.uint8)
-        return codes[::2] << 4 | codes[1::2]
+        return drawn(rng, table << 4, count // 2) | drawn(rng, table, count // 2)
 
     file.add(weight, "U8", (count // 2, 1), indices)
     if double:
@@ -125,7 +136,7 @@ def write_model(shape, form, folder):
     dtype = "F16" if form in ("f16", "int8") else "BF16"
     file = Writer()
     file.add("model.embed_tokens.weight", dtype, (vocabulary, hidden),
-             lambda: sixteen(normal(rng, (vocabulary, hidden)), dtype))
+             lambda: drawn(rng, sixteen(NORMAL * np.float32(DEVIATION), dtype), (vocabulary, hidden)))
     for name, out, inputs in linears(shape):
         add_linear(file, rng, name, out, inputs, form)
     ones = sixteen(np.ones(hidden, np.float32), dtype)
@@ -134,7 +145,7 @@ def write_model(shape, form, folder):
             file.add(f"model.layers.{layer}.{norm}.weight", dtype, (hidden,), lambda: ones)
     file.add("model.norm.weight", dtype, (hidden,), lambda: ones)
     file.add("lm_head.weight", dtype, (vocabulary, hidden),
-             lambda: sixteen(normal(rng, (vocabulary, hidden)), dtype))
+             lambda: drawn(rng, sixteen(NORMAL * np.float32(DEVIATION), dtype), (vocabulary, hidden)))
     config = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_act="silu", rms_norm_eps=1e-5,
                   tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, **shape)
     (folder / "config.json").write_text(json.dumps(config, indent=2))

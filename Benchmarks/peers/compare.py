@@ -1,38 +1,109 @@
 #!/usr/bin/env python3
-"""dora-generate beside llama.cpp on the same weights, in alternation, each run a process of its own.
+"""dora-bench beside llama.cpp and PyTorch on the same weights, in alternation, each run a process of its own.
 
-    python3 compare.py DORA_GENERATE FOLDER [--rounds 3] [--contexts 16,512,2048,7000] [--json OUT]
+    python3 compare.py DORA_BENCH FOLDER [--rounds 3] [--json OUT] [--llama-python PYTHON] [--torch-python PYTHON]
 
-FOLDER holds what prepare.sh made. Figures are medians over the rounds; the ratio is the median of the rounds' ratios,
-because the machine's speed drifts.
+FOLDER keeps the models; what is missing is made. Figures are medians over the rounds; a ratio is the median of the
+rounds' ratios, because the machine's speed drifts. run.py --peers calls this and prints what it makes of the bars.
 """
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-PAIRS = [("LLM.int8", "int8", "Q8_0.gguf"), ("NF4, double-quantized", "nf4-double", "Q4_0.gguf")]
-NEW_TOKENS = 48
+HERE = Path(__file__).resolve().parent
+PAIRS = [("int8", "Q8_0"), ("nf4-double", "Q4_0")]
+# prompt or context, sequences
+POINTS = [(16, 1), (16, 8), (512, 1), (2048, 1), (7000, 1)]
+# Shorter prompts say little about the prefill.
+SHORTEST_PREFILL = 512
+NEW_TOKENS = 32
 
 
-def ours(program, model, prompt, adapter=None):
-    ids = " ".join(str(100 + i % 30000) for i in range(prompt))
-    command = [program, "--model", model, "--token-ids", "--ignore-eos", "--head", "q8",
-               "--threads", "2", "--max-tokens", str(NEW_TOKENS + 1), "--json"]
-    command += ["--adapter", adapter] if adapter else []
-    reply = json.loads(subprocess.run(command, input=ids, capture_output=True, text=True, check=True).stdout)
-    timing = reply["timing"]
-    return prompt / timing["prefill"], NEW_TOKENS / timing["decode"]
+class Peers:
+    def __init__(self, options):
+        self.options = options
+        self.prefix = shlex.split(options.under)
+        self.flags = None
+
+    def output(self, *command):
+        done = subprocess.run([*self.prefix, *map(str, command)], capture_output=True, text=True)
+        if not done.stdout:
+            sys.exit(f"{command}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def made(self, form):
+        """A model or an adapter of random_model.py, or a GGUF file with the weights of the int8 model."""
+        if form.startswith("Q"):
+            file = self.options.folder / f"1.1b-{form}.gguf"
+            if not file.exists():
+                partial = file.with_suffix(".partial")
+                subprocess.run([self.options.llama_python, HERE / "write_gguf.py", self.made("int8"), form, partial],
+                               check=True)
+                partial.rename(file)
+            return file
+        folder = self.options.folder / f"1.1b-{form}"
+        if not folder.exists():
+            partial = folder.with_name(folder.name + ".partial")
+            subprocess.run([sys.executable, HERE.parent / "random_model.py", "1.1b", form, partial], check=True)
+            partial.rename(folder)
+        return folder
+
+    def ours(self, form, prompt, batch, *more):
+        prefills = prompt if prompt >= SHORTEST_PREFILL else ""
+        result = self.output(
+            self.options.program, "--model", self.made(form), "--threads", self.options.threads,
+            "--contexts", prompt, "--batches", batch, "--prefills", prefills, "--prefill-repeats", 1,
+            "--rounds", 1, "--steps", NEW_TOKENS, *more)
+        figures = dict(decode=result["decode"][0]["tokensPerSecond"])
+        if prefills:
+            figures["prefill"] = result["prefill"][0]["tokensPerSecond"]
+        if "merge" in result:
+            figures["merge"] = result["merge"]["seconds"]["median"]
+        return figures
+
+    def llama(self, form, prompt, batch):
+        timing = self.output(self.options.llama_python, HERE / "llama_cpp_run.py", self.made(form), prompt, NEW_TOKENS,
+                             batch, self.options.threads)
+        self.flags = timing["flags"]
+        return dict(decode=timing["new_tokens"] / timing["decode_seconds"], prefill=prompt / timing["prefill_seconds"])
+
+    def against_llama(self, form, peer, prompt, batch):
+        rounds = [(self.ours(form, prompt, batch), self.llama(peer, prompt, batch))
+                  for _ in range(self.options.rounds)]
+        for measure in ("prefill", "decode"):
+            if measure not in rounds[0][0]:
+                continue
+            yield dict(format=form, peer=f"llama.cpp {peer}", measure=measure, tokens=prompt, batch=batch,
+                       ours=middle(a[measure] for a, _ in rounds), theirs=middle(b[measure] for _, b in rounds),
+                       ratio=middle(a[measure] / b[measure] for a, b in rounds))
+
+    def against_torch(self):
+        """bfloat16 beside LLM.int8: the base, the adapter unmerged and merged, and the merge itself."""
+        rounds = []
+        for _ in range(self.options.rounds):
+            ours = self.ours("int8", 512, 1, "--adapter", self.made("adapter"))
+            theirs = self.output(self.options.torch_python, HERE / "torch_run.py", self.made("int8"),
+                                 self.made("adapter"), 512, NEW_TOKENS // 2, self.options.threads)
+            rounds.append((ours, theirs))
+        for kind, name in (("base", "transformers bf16"), ("unmerged", "PEFT bf16, unmerged"),
+                           ("merged", "PEFT bf16, merged")):
+            for measure in ("prefill", "decode"):
+                yield dict(format="int8", peer=name, measure=measure, tokens=512, batch=1,
+                           ours=middle(a[measure] for a, _ in rounds),
+                           theirs=middle(b[kind][measure] for _, b in rounds),
+                           ratio=middle(a[measure] / b[kind][measure] for a, b in rounds))
+        yield dict(format="int8", peer="PEFT bf16, merge_and_unload", measure="merge", tokens=0, batch=1,
+                   ours=middle(a["merge"] for a, _ in rounds), theirs=middle(b["merge_seconds"] for _, b in rounds),
+                   ratio=middle(b["merge_seconds"] / a["merge"] for a, b in rounds))
 
 
-def theirs(model, prompt):
-    script = Path(__file__).with_name("llama_cpp_run.py")
-    command = [sys.executable, script, model, str(prompt), str(NEW_TOKENS)]
-    timing = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return prompt / timing["prefill_seconds"], timing["new_tokens"] / timing["decode_seconds"], timing["flags"]
+def middle(values):
+    return statistics.median(list(values))
 
 
 def main():
@@ -40,32 +111,33 @@ def main():
     parser.add_argument("program")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--contexts", default="16,512,2048,7000")
-    parser.add_argument("--json")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--under", default="", help="command to run each measurement under")
+    parser.add_argument("--llama-python", default=sys.executable)
+    parser.add_argument("--torch-python", default=sys.executable)
+    parser.add_argument("--points", help="only these, such as 16x1,16x8,512x1; 'torch' for PyTorch")
     options = parser.parse_args()
+    peers = Peers(options)
+    wanted = options.points.split(",") if options.points else [f"{p}x{b}" for p, b in POINTS] + ["torch"]
     rows = []
-    print(f"{'weights':24}{'prompt':>7}  {'':8}{'dora':>8}{'llama.cpp':>11}{'ratio':>7}  {'with adapter':>12}")
-    for name, model, peer in PAIRS:
-        for prompt in map(int, options.contexts.split(",")):
-            rounds = []
-            for _ in range(options.rounds):
-                base = ours(options.program, options.folder / model, prompt)
-                other = theirs(options.folder / peer, prompt)
-                adapted = ours(options.program, options.folder / model, prompt, options.folder / "adapter")
-                rounds.append((base, other, adapted))
-            for index, what in enumerate(("prefill", "decode")):
-                def middle(value):
-                    return statistics.median(value(r) for r in rounds)
-                row = dict(weights=name, prompt=prompt, measure=what, dora=middle(lambda r: r[0][index]),
-                           llama_cpp=middle(lambda r: r[1][index]),
-                           ratio=middle(lambda r: r[0][index] / r[1][index]),
-                           adapter_to_base=middle(lambda r: r[2][index] / r[0][index]))
-                rows.append(row)
-                print(f"{name:24}{prompt:>7}  {what:8}{row['dora']:>8.1f}{row['llama_cpp']:>11.1f}{row['ratio']:>6.2f}x"
-                      f"  {row['adapter_to_base']:>11.3f}x", flush=True)
-    print(f"\ntokens/s; llama.cpp: {rounds[0][1][2]}")
+    print(f"{'weights':12}{'peer':30}{'measure':9}{'tokens':>7}{'batch':>6}{'dora':>9}{'peer':>9}{'ratio':>8}")
+
+    def show(row):
+        rows.append(row)
+        print(f"{row['format']:12}{row['peer']:30}{row['measure']:9}{row['tokens']:>7}{row['batch']:>6}"
+              f"{row['ours']:>9.2f}{row['theirs']:>9.2f}{row['ratio']:>7.2f}x", flush=True)
+
+    for prompt, batch in POINTS:
+        for form, peer in PAIRS if f"{prompt}x{batch}" in wanted else []:
+            for row in peers.against_llama(form, peer, prompt, batch):
+                show(row)
+    if "torch" in wanted:
+        for row in peers.against_torch():
+            show(row)
+    print(f"\ntokens/s, merges in seconds; llama.cpp: {peers.flags}")
     if options.json:
-        Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
+        options.json.write_text(json.dumps(dict(flags=peers.flags, rows=rows), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times llama.cpp on one model: prefill and greedy decoding of token ids. Prints one line of JSON.
 
-    python3 llama_cpp_run.py MODEL.gguf PROMPT_TOKENS NEW_TOKENS [BATCH]
+    python3 llama_cpp_run.py MODEL.gguf PROMPT_TOKENS NEW_TOKENS [BATCH [THREADS]]
 
 With BATCH > 1, that many sequences share the prompt and decode together.
 """
@@ -31,10 +31,11 @@ def decode(context, rows, last_only):
 
 
 def main():
-    if len(sys.argv) not in (4, 5):
+    if len(sys.argv) not in (4, 5, 6):
         sys.exit(__doc__)
     path, prompt, new = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    batch = int(sys.argv[4]) if len(sys.argv) == 5 else 1
+    batch = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    threads = int(sys.argv[5]) if len(sys.argv) > 5 else 2
     silent = ll.llama_log_callback(lambda level, text, data: None)
     ll.llama_log_set(silent, ctypes.c_void_p(0))
     ll.llama_backend_init()
@@ -42,7 +43,7 @@ def main():
     settings = ll.llama_context_default_params()
     settings.n_ctx = (prompt + new) * batch + 64
     settings.n_batch = settings.n_ubatch = 512
-    settings.n_threads = settings.n_threads_batch = 2
+    settings.n_threads = settings.n_threads_batch = threads
     settings.n_seq_max = batch
     settings.kv_unified = True
     context = ll.llama_init_from_model(model, settings)

@@ -1,0 +1,156 @@
+import DoraLoader
+import DoraRuntime
+import DoraTensor
+
+/// Drives the forward pass of one base, and of what is merged into it, step by step.
+struct ModelBench {
+    struct Model {
+        let name: String
+        let weights: ModelWeights
+    }
+
+    let base: LoadedBase
+    let pass: ForwardPass
+    let longest: Int
+
+    init(_ base: LoadedBase, longest: Int, widest: Int) throws {
+        self.base = base
+        self.longest = longest
+        pass = try ForwardPass(
+            base.model.configuration, halfCache: base.settings.isHalfCache,
+            chunk: max(ForwardPass.defaultChunk, widest), on: base.compute)
+    }
+
+    /// Bytes of one position's keys and values.
+    private var positionBytes: Int { pass.geometry.blockBytes / KeyValueGeometry.blockPositions }
+
+    /// The most memory that this process held so far, after one step at the longest context, and what it holds at least.
+    func memory() throws -> Report.Memory {
+        let tokens = min(pass.chunk, longest)
+        let cache = try FilledCache(positions: longest - tokens, geometry: pass.geometry, on: base.compute)
+            .copy()
+        try step(base.model.weights, [cache], tokens: tokens)
+        return Report.Memory(
+            peak: try ProcessMemory.peak(), matrices: base.model.weights.matrixBytes,
+            keyValues: cache.byteCount)
+    }
+
+    func merge(_ folder: String, repeats: Int) throws -> (ModelWeights, Report.Merge) {
+        var weights = base.model.weights
+        var report = MergeReport()
+        let start = ContinuousClock.now
+        let adapter = try Adapter(
+            folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
+        let reading = (ContinuousClock.now - start).seconds
+        let times = try (0..<repeats).map { _ in
+            // The last one's matrices go first: two sets may not fit.
+            weights = base.model.weights
+            return try measure { (weights, report) = try base.model.adapted(by: adapter, on: base.compute) }
+        }
+        let read = zip(base.model.weights.matrices, weights.matrices).reduce(0) {
+            $0 + ($1.0 === $1.1 ? 0 : $1.0.byteCount)
+        }
+        return (
+            weights,
+            Report.Merge(
+                modules: report.entries.count, adapterSeconds: reading, seconds: Spread(times),
+                readBytes: read,
+                bytes: report.bytes, matrixBytes: weights.matrixBytes)
+        )
+    }
+
+    /// Reads a prompt from an empty cache, the models in turn.
+    func prefill(_ tokens: Int, of models: [Model], repeats: Int, limits: MachineLimits) throws -> [Report
+        .Prefill]
+    {
+        var times = models.map { _ in [Double]() }
+        var shares = models.map { _ in [Double]() }
+        let isInteger = models[0].weights.layers.first?[.down].matrix.format.isQuantized ?? false
+        func rate() -> Double { isInteger ? limits.int8Rate(bestOf: 3) : limits.floatRate(bestOf: 3) }
+        for _ in 0..<repeats {
+            for (index, model) in models.enumerated() {
+                let before = rate()
+                let cache = KeyValueCache(geometry: pass.geometry)
+                let time = try measure {
+                    while cache.count < tokens {
+                        try step(
+                            model.weights, [cache], tokens: min(pass.chunk, tokens - cache.count),
+                            isLast: cache.count + pass.chunk >= tokens)
+                    }
+                }
+                times[index].append(time)
+                let linear = Double(tokens * model.weights.multiplyAddsPerToken)
+                shares[index].append(linear / time / max(before, rate()))
+            }
+        }
+        return models.indices.map { index in
+            Report.Prefill(
+                weights: models[index].name, tokens: tokens, seconds: Spread(times[index]),
+                tokensPerSecond: Double(tokens) / Spread(times[index]).median,
+                shareOfPeak: Spread(shares[index]),
+                peak: isInteger ? "int8" : "f32", ratio: Spread(zip(times[0], times[index]).map { $0 / $1 }))
+        }
+    }
+
+    /// Decode steps of `batch` sequences with `context` positions each, the models in turn, each round of steps between
+    /// two measurements of the bandwidth.
+    func decode(
+        batch: Int, context: Int, of models: [Model], rounds: Int, steps: Int, limits: MachineLimits
+    ) throws -> [Report.Decode] {
+        let filled = try (0..<batch).map { _ in
+            try FilledCache(positions: context, geometry: pass.geometry, on: base.compute)
+        }
+        var times = models.map { _ in [Double]() }
+        var shares = models.map { _ in [Double]() }
+        var bandwidths: [Double] = []
+        var all = models.map { _ in [Double]() }
+        let positions = context + 1 + steps / 2
+        let bytes = models.map { $0.weights.matrixBytes + batch * positions * positionBytes }
+        var before = limits.bandwidth(bestOf: 2)
+        for _ in 0..<rounds {
+            for (index, model) in models.enumerated() {
+                let caches = try filled.map { try $0.copy() }
+                try step(model.weights, caches, tokens: 1)
+                let some = try (0..<steps).map { _ in
+                    try measure { try step(model.weights, caches, tokens: 1) }
+                }
+                let after = limits.bandwidth(bestOf: 2)
+                let time = Spread(some).median
+                all[index] += some
+                times[index].append(time)
+                shares[index].append(Double(bytes[index]) / time / max(before, after))
+                bandwidths.append(max(before, after))
+                before = after
+            }
+        }
+        return models.indices.map { index in
+            let time = Spread(all[index])
+            return Report.Decode(
+                weights: models[index].name, batch: batch, context: context, stepSeconds: time,
+                tokensPerSecond: Double(batch) / time.median, bytesPerStep: bytes[index],
+                bandwidth: Spread(bandwidths), share: Spread(shares[index]),
+                ratio: Spread(zip(times[0], times[index]).map { $0 / $1 }))
+        }
+    }
+
+    /// One step of some new tokens a sequence, with the logits of the last as decoding needs them.
+    private func step(
+        _ weights: ModelWeights, _ caches: [KeyValueCache], tokens: Int, isLast: Bool = true
+    ) throws {
+        let vocabulary = pass.configuration.vocabularySize
+        let parts = caches.enumerated().map { index, cache in
+            let ids = (0..<tokens).map { (100 + 7919 * index + cache.count + $0) % vocabulary }
+            return StepPart(weights: weights, cache: cache, tokens: ids[...], logits: isLast ? .last : .none)
+        }
+        try pass.step(parts) { _, _, _ in }
+    }
+}
+
+extension ModelWeights {
+    var matrices: [PackedMatrix] {
+        layers.flatMap { layer in Projection.allCases.map { layer[$0].matrix } } + [head.matrix]
+    }
+
+    /// Of the linear layers; the head runs for a prompt's last token only.
+    var multiplyAddsPerToken: Int { matrices.dropLast().reduce(0) { $0 + $1.rows * $1.columns } }
+}
