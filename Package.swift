@@ -15,6 +15,7 @@ let package = Package(
     name: "dora",
     products: [
         .executable(name: "dora-generate", targets: ["dora-generate"]),
+        .executable(name: "dora-pack", targets: ["dora-pack"]),
         .executable(name: "dora-serve", targets: ["dora-serve"]),
     ],
     dependencies: [
@@ -77,6 +78,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(
+            name: "dora-pack",
+            dependencies: [
+                "DoraServe", "DoraLoader", "DoraTensor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
             name: "dora-serve",
             dependencies: [
                 "DoraServe",
@@ -119,7 +127,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "GenerateTests", dependencies: ["dora-generate"],
+            name: "GenerateTests", dependencies: ["dora-generate", "dora-pack"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .gnu17,

@@ -23,6 +23,7 @@ check Loader DoraTensor CSentencePiece
 check Runtime DoraLoader DoraTensor
 check Serve DoraRuntime DoraLoader
 check dora-generate DoraServe DoraRuntime DoraLoader
+check dora-pack DoraServe DoraLoader DoraTensor
 check dora-serve DoraServe DoraRuntime DoraLoader
 [ "$status" = 0 ] && echo "imports follow the one direction"
 exit "$status"

@@ -17,13 +17,13 @@ package struct LoadedBase {
         let start = clock.now
         self.settings = settings
         compute = try Compute(threads: settings.threads ?? Compute.usableCores)
+        let files = try ModelFiles(settings.model)
         model = try BaseModel(
-            folder: settings.model, quantization: settings.quantization, storage: settings.storage,
-            on: compute,
+            files, quantization: settings.quantization, storage: settings.storage, on: compute,
             progress: progress)
-        let defaults = try GenerationDefaults(folder: settings.model, configuration: model.configuration)
+        let defaults = try GenerationDefaults(files, configuration: model.configuration)
         eosIDs = defaults.eosIDs
-        tokenizer = try TokenizerFolder.load(folder: settings.model)
+        tokenizer = try TokenizerFiles.load(files)
         warnings = model.warnings + defaults.warnings
         loadTime = clock.now - start
     }

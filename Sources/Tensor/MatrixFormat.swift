@@ -7,12 +7,16 @@ package enum MatrixFormat: Sendable, Equatable {
     case bf16
     /// Int8 codes with an F16 scale per 64 inputs.
     case q8
-    /// Int8 codes with one F32 scale a row: bitsandbytes LLM.int8, codes unchanged.
+    /// Int8 codes with the F32 largest magnitude of each row: bitsandbytes LLM.int8, unchanged.
     case q8Row
-    /// 4-bit indices into a codebook of int8 levels, with an F32 scale per 64 inputs.
+    /// 4-bit indices into a codebook of int8 levels, with the F32 largest magnitude per 64 inputs.
     case q4(Codebook)
     /// As `q4`, its scales held as 8-bit codes: bitsandbytes' double quantization, unchanged.
     case q4Nested(Codebook, ScaleNesting)
+
+    /// What a code of 1 stands for in `q8Row` when the row's largest magnitude is 1: not quite the F32 nearest to 1/127, but
+    /// the constant of bitsandbytes' own decoder (`bitsandbytes/functional.py`, `int8_vectorwise_dequant`).
+    package static let q8RowUnit: Float = 7.874015718698502e-3
 
     package var name: String {
         switch self {
@@ -52,9 +56,8 @@ package enum MatrixFormat: Sendable, Equatable {
 
     /// Bytes of a whole matrix, scales and padding included.
     package func byteCount(rows: Int, columns: Int) -> Int {
-        let padded = paddedColumns(columns)
-        let tileBytes = codeBytes(paddedColumns: padded) + scaleBytes(paddedColumns: padded)
-        return rows.roundedUp(to: DK_ROWS) / DK_ROWS * tileBytes + tableBytes(rows: rows, columns: columns)
+        codes(rows: rows, columns: columns).byteCount + scales(rows: rows, columns: columns).byteCount
+            + tableBytes(rows: rows, columns: columns)
     }
 
     /// Bytes of what all tiles of a matrix share.
@@ -63,28 +66,44 @@ package enum MatrixFormat: Sendable, Equatable {
         return 4 * (nesting.map.count + nesting.groupCount(rows: rows, columns: columns))
     }
 
-    /// Bytes of codes in one tile of 16 rows.
-    func codeBytes(paddedColumns: Int) -> Int {
-        let weights = DK_ROWS * paddedColumns
+    /// The codes, tile by tile: `[tile, input, 16]`, with as many inputs side by side as a kernel takes at a time.
+    package func codes(rows: Int, columns: Int) -> ArrayLayout {
+        let tiles = rows.roundedUp(to: DK_ROWS) / DK_ROWS
+        let padded = paddedColumns(columns)
         return switch self {
-        case .f32: weights * 4
-        case .f16, .bf16: weights * 2
-        case .q8, .q8Row: weights
-        case .q4, .q4Nested: weights / 2
+        case .f32: ArrayLayout(.f32, [tiles, padded, DK_ROWS])
+        case .f16: ArrayLayout(.f16, [tiles, padded, DK_ROWS])
+        case .bf16: ArrayLayout(.bf16, [tiles, padded, DK_ROWS])
+        case .q8, .q8Row: ArrayLayout(.u8, [tiles, padded / 4, DK_ROWS, 4])
+        case .q4, .q4Nested: ArrayLayout(.u8, [tiles, padded / 8, DK_ROWS, 4])
         }
     }
 
-    /// Bytes of scales in one tile of 16 rows.
-    func scaleBytes(paddedColumns: Int) -> Int {
-        let rows = DK_ROWS
+    /// The scales, tile by tile: `[tile, 16]` or `[tile, block, 16]`; none of the float formats.
+    package func scales(rows: Int, columns: Int) -> ArrayLayout {
+        let tiles = rows.roundedUp(to: DK_ROWS) / DK_ROWS
+        let blocks = paddedColumns(columns) / DK_BLOCK
         return switch self {
-        case .f32, .f16, .bf16: 0
-        case .q8: rows * paddedColumns / DK_BLOCK * 2
-        case .q8Row: rows * 4
-        case .q4: rows * paddedColumns / DK_BLOCK * 4
-        case .q4Nested: rows * paddedColumns / DK_BLOCK
+        case .f32, .f16, .bf16: ArrayLayout(.u8, [0])
+        case .q8: ArrayLayout(.f16, [tiles, blocks, DK_ROWS])
+        case .q8Row: ArrayLayout(.f32, [tiles, DK_ROWS])
+        case .q4: ArrayLayout(.f32, [tiles, blocks, DK_ROWS])
+        case .q4Nested: ArrayLayout(.u8, [tiles, blocks, DK_ROWS])
         }
     }
+}
+
+/// Type and shape of one array of a packed matrix, row-major.
+package struct ArrayLayout: Sendable, Equatable {
+    package let elementType: ElementType
+    package let shape: [Int]
+
+    init(_ elementType: ElementType, _ shape: [Int]) {
+        self.elementType = elementType
+        self.shape = shape
+    }
+
+    package var byteCount: Int { shape.reduce(elementType.byteCount, *) }
 }
 
 /// Sixteen levels of a 4-bit format as int8, in units that keep their rounding error least.

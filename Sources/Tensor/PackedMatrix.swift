@@ -1,16 +1,36 @@
 import CKernels
 
+/// Bytes that do not move or change, and what keeps them there: memory, or a mapped file.
+package struct SharedBytes: Sendable {
+    // Read-only as long as the owner lives.
+    package nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+    private let owner: (any AnyObject & Sendable)?
+
+    package init(_ bytes: UnsafeRawBufferPointer, of owner: (any AnyObject & Sendable)?) {
+        self.bytes = bytes
+        self.owner = owner
+    }
+
+    package static let none = SharedBytes(UnsafeRawBufferPointer(start: nil, count: 0), of: nil)
+
+    init(_ memory: AlignedMemory) {
+        self.init(UnsafeRawBufferPointer(start: memory.pointer, count: memory.byteCount), of: memory)
+    }
+}
+
 /// A weight matrix `[rows, columns]` in the layout that the kernels stream; immutable once built, so an adapted model
 /// can share it with the base. Two matrices are the same only if they are the same object.
 ///
 /// `@unchecked Sendable`: memory is written only through `Builder`, which is consumed before the matrix is handed
-/// out.
+/// out; a matrix in a mapped file has none.
 package final class PackedMatrix: @unchecked Sendable {
     package let rows: Int
     package let columns: Int
     package let format: MatrixFormat
-    private let codes: AlignedMemory
-    private let scales: AlignedMemory
+    /// Whether the matrix lies in a file, whose pages other processes share.
+    package let isMapped: Bool
+    private let codes: SharedBytes
+    private let scales: SharedBytes
     /// What all tiles share: the map and the group maxima of nested scales.
     private let tables: AlignedMemory
     let view: dk_matrix
@@ -19,29 +39,51 @@ package final class PackedMatrix: @unchecked Sendable {
     package static let tileRows = DK_ROWS
 
     package var tileCount: Int { rows.roundedUp(to: Self.tileRows) / Self.tileRows }
-    package var byteCount: Int { codes.byteCount + scales.byteCount + tables.byteCount }
+    package var byteCount: Int { codes.bytes.count + scales.bytes.count + tables.byteCount }
 
-    private init(rows: Int, columns: Int, format: MatrixFormat) throws(ComputeError) {
+    private convenience init(rows: Int, columns: Int, format: MatrixFormat) throws(ComputeError) {
+        let codes = try AlignedMemory(byteCount: format.codes(rows: rows, columns: columns).byteCount)
+        let scales = try AlignedMemory(byteCount: format.scales(rows: rows, columns: columns).byteCount)
+        try self.init(
+            rows: rows, columns: columns, format: format, codes: SharedBytes(codes),
+            scales: SharedBytes(scales),
+            isMapped: false)
+    }
+
+    /// A matrix whose codes and scales lie in a file, laid out as `format` says.
+    /// - Precondition: they have the bytes of `format.codes` and `format.scales`.
+    package convenience init(
+        rows: Int, columns: Int, format: MatrixFormat, mappedCodes: SharedBytes, scales: SharedBytes
+    ) throws(ComputeError) {
+        precondition(mappedCodes.bytes.count == format.codes(rows: rows, columns: columns).byteCount)
+        precondition(scales.bytes.count == format.scales(rows: rows, columns: columns).byteCount)
+        try self.init(
+            rows: rows, columns: columns, format: format, codes: mappedCodes, scales: scales, isMapped: true)
+    }
+
+    private init(
+        rows: Int, columns: Int, format: MatrixFormat, codes: SharedBytes, scales: SharedBytes, isMapped: Bool
+    ) throws(ComputeError) {
         self.rows = rows
         self.columns = columns
         self.format = format
-        let tiles = rows.roundedUp(to: Self.tileRows) / Self.tileRows
-        let padded = format.paddedColumns(columns)
-        codes = try AlignedMemory(byteCount: tiles * format.codeBytes(paddedColumns: padded))
-        scales = try AlignedMemory(byteCount: tiles * format.scaleBytes(paddedColumns: padded))
+        self.isMapped = isMapped
+        self.codes = codes
+        self.scales = scales
         var view = dk_matrix()
         view.format = format.kernelFormat
         view.rows = Int64(rows)
-        view.padded_columns = Int64(padded)
-        view.codes = UnsafeRawPointer(codes.pointer)
-        view.scales = UnsafeRawPointer(scales.pointer)
+        view.padded_columns = Int64(format.paddedColumns(columns))
+        view.codes = codes.bytes.baseAddress
+        view.scales = scales.bytes.baseAddress
         tables = try AlignedMemory(byteCount: format.tableBytes(rows: rows, columns: columns))
         switch format {
+        case .q8Row: view.unit = MatrixFormat.q8RowUnit
         case .q4(let codebook): Self.describe(codebook, in: &view)
         case .q4Nested(let codebook, let nesting):
             Self.describe(codebook, in: &view)
             Self.describe(nesting, in: &view, tables: tables)
-        case .f32, .f16, .bf16, .q8, .q8Row: break
+        case .f32, .f16, .bf16, .q8: break
         }
         self.view = view
     }
@@ -85,6 +127,22 @@ package final class PackedMatrix: @unchecked Sendable {
         withUnsafePointer(to: view) { compute.kernels.pointee.unpack($0, Int64(tile), out, Int64(columns)) }
     }
 
+    /// The inverse of `Builder.store(tile:codes:scales:)`, of the formats that it takes.
+    package func unpackCodes(
+        tile: Int, codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer, on compute: Compute
+    ) {
+        withUnsafePointer(to: view) {
+            compute.kernels.pointee.unpack_codes($0, Int64(tile), codes, scales, Int64(columns))
+        }
+    }
+
+    /// Calls `body` with the codes and the scales as they lie in memory, laid out as `format` says.
+    package func withArrays<Result>(
+        _ body: (_ codes: UnsafeRawBufferPointer, _ scales: UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        try withExtendedLifetime(self) { try body(codes.bytes, scales.bytes) }
+    }
+
     /// Writes tiles of a matrix under construction.
     package struct Builder {
         fileprivate let matrix: PackedMatrix
@@ -99,8 +157,8 @@ package final class PackedMatrix: @unchecked Sendable {
             }
         }
 
-        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with F32 `scales` `[16]`, or codebook indices with
-        /// `scales` `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes.
+        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with the rows' largest magnitudes, F32 `[16]`,
+        /// or codebook indices with the blocks', `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes.
         package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafeRawPointer) {
             withUnsafePointer(to: matrix.view) {
                 kernels.pointee.pack_codes($0, Int64(tile), codes, scales, Int64(matrix.columns))

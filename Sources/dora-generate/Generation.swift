@@ -32,7 +32,7 @@ struct Generation {
     }
 
     private func printTokens() throws {
-        let tokenizer = try TokenizerFolder.load(folder: settings.model)
+        let tokenizer = try TokenizerFiles.load(ModelFiles(settings.model))
         let ids = try command.readPrompt().encoded(
             by: tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
         try Terminal.write(ids.map(String.init).joined(separator: " ") + "\n")

@@ -36,8 +36,8 @@ import Testing
     @Test func theFileIsOptional() throws {
         let folder = try TemporaryFolder()
         let configuration = try Configurations.model()
-        #expect(try GenerationDefaults(folder: folder.path, configuration: configuration).eosIDs == [2])
+        #expect(try GenerationDefaults(ModelFiles(folder.path), configuration: configuration).eosIDs == [2])
         try folder.write("generation_config.json", #"{"eos_token_id": 9}"#)
-        #expect(try GenerationDefaults(folder: folder.path, configuration: configuration).eosIDs == [9])
+        #expect(try GenerationDefaults(ModelFiles(folder.path), configuration: configuration).eosIDs == [9])
     }
 }

@@ -51,6 +51,6 @@ import Testing
             }
             if let bias = module.biasName { #expect(checkpoint[bias]?.shape == [module.outputs], "\(bias)") }
         }
-        #expect(try GenerationDefaults(folder: folder, configuration: configuration).eosIDs == [2])
+        #expect(try GenerationDefaults(ModelFiles(folder), configuration: configuration).eosIDs == [2])
     }
 }

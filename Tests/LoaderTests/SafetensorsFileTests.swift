@@ -83,7 +83,8 @@ import Testing
         Broken("a size that overflows", "{\"a\":" + entry("F64", "[9223372036854775807]", 0, 0) + "}", "a"),
         Broken("begin after end", "{\"a\":" + entry("U8", "[1]", 1, 0) + "}", data: 1, "a.data_offsets"),
         Broken(
-            "end beyond the data", "{\"a\":" + entry("U8", "[2]", 0, 2) + "}", data: 1, "end ≤ 1", "[0, 2]"),
+            "end beyond the data", "{\"a\":" + entry("U8", "[2]", 0, 2) + "}", data: 1,
+            "at most the 1 bytes of data", "[0, 2]"),
         Broken("a size unlike its shape", "{\"a\":" + entry("F32", "[2]", 0, 4) + "}", data: 4, "[2] F32"),
         Broken(
             "overlapping tensors",

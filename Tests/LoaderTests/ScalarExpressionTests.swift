@@ -5,7 +5,7 @@ import Testing
 /// Regular expressions split texts as the reference's engine does.
 @Suite struct ScalarExpressionTests {
     private static let rows: [(expression: String, text: String, lengths: [Int])] = {
-        let bytes = (try? FileBytes.read(TokenizerFixture.root + "/expressions.json")) ?? []
+        let bytes = (try? Fixtures.bytes(TokenizerFixture.root + "/expressions.json")) ?? []
         let rows = (try? JSONValue(parsing: bytes))?.array ?? []
         return rows.compactMap { row in
             guard let row = row.array, let expression = row[0].string, let text = row[1].string,

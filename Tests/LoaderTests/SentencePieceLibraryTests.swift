@@ -55,7 +55,7 @@ import Testing
         library: SentencePieceLibrary, tokenizer: SentencePieceTokenizer
     ) {
         let path = "\(TokenizerFixture.root)/\(name)/tokenizer.model"
-        let bytes = try #require(try FileBytes.read(path))
+        let bytes = try Fixtures.bytes(path)
         return (
             try SentencePieceLibrary(serialized: bytes, file: path),
             try SentencePieceTokenizer(serialized: bytes, file: path, addsBOS: true)

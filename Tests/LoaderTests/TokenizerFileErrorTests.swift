@@ -150,13 +150,13 @@ import Testing
         let folder = try TemporaryFolder()
         #expect(mkfifo(folder.file(name), 0o600) == 0)
         expectRefusal(.malformed, naming: [name, "pipe"]) {
-            _ = try TokenizerFolder.load(folder: folder.path)
+            _ = try TokenizerFiles.load(ModelFiles(folder.path))
         }
     }
 
     @Test func aTruncatedModelIsRefused() throws {
         let path = TokenizerFixture.root + "/sentencepiece/tokenizer.model"
-        let bytes = try #require(try FileBytes.read(path))
+        let bytes = try Fixtures.bytes(path)
         for count in [1, bytes.count / 2, bytes.count - 1] {
             #expect(throws: LoadError.self) {
                 try SentencePieceTokenizer(serialized: Array(bytes.prefix(count)), file: path, addsBOS: true)

@@ -32,8 +32,8 @@ struct TokenizerFixture {
 
     init(_ name: String) throws {
         let folder = "\(Self.root)/\(name)"
-        tokenizer = try #require(try TokenizerFolder.load(folder: folder))
-        let bytes = try #require(try FileBytes.read(folder + "/vectors.json"))
+        tokenizer = try #require(try TokenizerFiles.load(ModelFiles(folder)))
+        let bytes = try Fixtures.bytes(folder + "/vectors.json")
         let root = try #require(try JSONValue(parsing: bytes).object)
         texts = try #require(root["texts"]?.array).map { value in
             let item = try #require(value.array)

@@ -54,8 +54,8 @@ import Testing
     }
 
     @Test func aFolderWithoutTokenizerGivesNone() throws {
-        #expect(try TokenizerFolder.load(folder: "/nonexistent") == nil)
-        #expect(try TokenizerFolder.load(folder: TokenizerFixture.root) == nil)
+        #expect(try TokenizerFiles.load(ModelFiles("/nonexistent")) == nil)
+        #expect(try TokenizerFiles.load(ModelFiles(TokenizerFixture.root)) == nil)
     }
 
     /// One byte of a character at a time, then a byte that none begins with.

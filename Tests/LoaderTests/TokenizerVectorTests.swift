@@ -13,8 +13,8 @@ import Testing
         arguments: ["gpt2", "llama2", "llama3", "tinyllama"])
     func everyVectorIsReproduced(name: String) throws {
         let folder = try #require(Self.data) + "/tokenizers/" + name
-        let tokenizer = try #require(try TokenizerFolder.load(folder: folder))
-        let lines = try #require(try FileBytes.read(folder + "/vectors.jsonl")).split(separator: 0x0A)
+        let tokenizer = try #require(try TokenizerFiles.load(ModelFiles(folder)))
+        let lines = try Fixtures.bytes(folder + "/vectors.jsonl").split(separator: 0x0A)
         try #require(!lines.isEmpty)
         for line in lines {
             let vector = try #require(try JSONValue(parsing: Array(line)).object)

@@ -46,7 +46,7 @@ private func pack(
         case .q8Row:
             let codes = block.map { UInt8(bitPattern: Int8(($0 * 127).rounded())) }
             builder.store(
-                tile: tile, codes: codes, scales: [Float](repeating: 1 / 127, count: PackedMatrix.tileRows))
+                tile: tile, codes: codes, scales: [Float](repeating: 1, count: PackedMatrix.tileRows))
         case .q4Nested:
             let scales = PackedMatrix.tileRows * columns.roundedUp(to: 64) / 64
             builder.store(

@@ -23,7 +23,7 @@ typedef enum {
     DK_F16,     // [tile][input][16] IEEE half
     DK_BF16,    // [tile][input][16] bfloat16
     DK_Q8,      // [tile][input/4][16][4] code+128; scales: half [tile][input/64][16]
-    DK_Q8_ROW,  // codes as DK_Q8; scales: float [tile][16]
+    DK_Q8_ROW,  // codes as DK_Q8; scales: float [tile][16], the largest magnitude of each row
     DK_Q4,      // [tile][input/8][16][4] two codebook indices a byte (low: inputs 0-3 of the eight);
                 // scales: float [tile][input/64][16], the largest magnitude of each block
     DK_Q4_NESTED, // indices as DK_Q4; scales: uint8 [tile][input/64][16], a block's largest magnitude being
@@ -36,9 +36,10 @@ typedef struct {
     int64_t padded_columns; // inputs as stored: a multiple of DK_BLOCK for the integer formats
     const void *codes;
     const void *scales;
-    // Of the 4-bit formats: sixteen levels+128, and what level 1 stands for when the block's maximum is 1.
-    uint8_t codebook[16];
+    // Of the formats that scale by a largest magnitude: what level 1 stands for when that is 1.
     float unit;
+    // Of the 4-bit formats: sixteen levels+128.
+    uint8_t codebook[16];
     // Of DK_Q4_NESTED: 256 values, the groups' maxima (padding rows' too), and log2 of the blocks in a group.
     const float *map;
     const float *groups;

@@ -15,6 +15,13 @@ enum ByteStorage: Sendable {
         }
     }
 
+    var owner: any AnyObject & Sendable {
+        switch self {
+        case .mapped(let file): file
+        case .owned(let owner): owner
+        }
+    }
+
     func dropPages(_ range: Range<Int>) {
         if case .mapped(let file) = self { file.dropPages(range) }
     }

@@ -20,6 +20,15 @@ package struct Checkpoint: Sendable {
         }
     }
 
+    /// A single file.
+    /// - Parameter folder: names the whole in messages.
+    init(_ file: SafetensorsFile, folder: String) {
+        self.folder = folder
+        names = file.names
+        shards = [file]
+        shardOfName = Dictionary(uniqueKeysWithValues: file.names.map { ($0, 0) })
+    }
+
     package subscript(name: String) -> TensorView? {
         shardOfName[name].flatMap { shards[$0][name] }
     }
@@ -43,11 +52,7 @@ package struct Checkpoint: Sendable {
 
 extension Checkpoint {
     private init(single folder: Folder) throws(LoadError) {
-        let file = try SafetensorsFile(path: folder.file(Self.singleName))
-        self.folder = folder.path
-        names = file.names
-        shards = [file]
-        shardOfName = Dictionary(uniqueKeysWithValues: file.names.map { ($0, 0) })
+        self.init(try SafetensorsFile(path: folder.file(Self.singleName)), folder: folder.path)
     }
 
     private init(sharded folder: Folder) throws(LoadError) {

@@ -51,6 +51,13 @@ package final class MappedFile: Sendable {
         }
     }
 
+    /// Asks for large pages, which file systems with large folios can give: streaming matrices then misses the
+    /// translation buffer less.
+    func wantHugePages() {
+        guard let start = bytes.baseAddress else { return }
+        madvise(UnsafeMutableRawPointer(mutating: start), bytes.count, MADV_HUGEPAGE)
+    }
+
     /// Gives the memory of the pages around `range` back; they are read from disk again when touched again.
     package func dropPages(_ range: Range<Int>) {
         let range = range.clamped(to: 0..<bytes.count)

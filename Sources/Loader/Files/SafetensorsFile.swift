@@ -11,6 +11,11 @@ package struct SafetensorsFile: Sendable {
         try self.init(.mapped(MappedFile(path: path)), path: path)
     }
 
+    /// A file that is mapped already.
+    init(_ file: MappedFile) throws(LoadError) {
+        try self.init(.mapped(file), path: file.path)
+    }
+
     /// Reads the file into memory: for one that may change or vanish while it is in use.
     package init(reading path: String) throws(LoadError) {
         try self.init(.owned(OwnedBytes(readingFile: path)), path: path)

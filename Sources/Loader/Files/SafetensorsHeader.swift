@@ -98,12 +98,16 @@ extension SafetensorsHeader {
         }
         let shape = try numbers("shape", of: fields)
         let offsets = try numbers("data_offsets", of: fields)
-        guard offsets.count == 2, let begin = offsets.first, let end = offsets.last, begin <= end,
-            end <= dataSize
-        else {
+        guard offsets.count == 2, let begin = offsets.first, let end = offsets.last, begin <= end else {
             throw malformed(
-                fields.path("data_offsets"), expected: "[begin, end] with begin ≤ end ≤ \(dataSize)",
+                fields.path("data_offsets"), expected: "[begin, end] with begin ≤ end",
                 found: TensorShape.describe(offsets))
+        }
+        guard end <= dataSize else {
+            throw LoadError(
+                .malformed, file: file, field: fields.path("data_offsets"),
+                expected: "at most the \(dataSize) bytes of data", found: TensorShape.describe(offsets),
+                advice: "the file is cut short; copy or download it again")
         }
         guard let size = TensorShape.byteCount(shape, elementType), size == end - begin else {
             throw malformed(

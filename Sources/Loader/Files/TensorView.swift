@@ -65,6 +65,9 @@ package struct TensorView: Sendable {
 
     package var byteCount: Int { range.count }
 
+    /// The raw elements with what keeps them there.
+    var shared: SharedBytes { SharedBytes(bytes, of: storage.owner) }
+
     /// Calls `body` with the raw elements, which stay alive for the call.
     package func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try withExtendedLifetime(storage) { try body(bytes) }

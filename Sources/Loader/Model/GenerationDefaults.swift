@@ -7,15 +7,12 @@ package struct GenerationDefaults: Equatable, Sendable {
     package let bosID: Int?
     package let warnings: [String]
 
-    /// Reads the folder's `generation_config.json`, which may be absent.
-    package init(folder path: String, configuration: ModelConfiguration) throws(LoadError) {
-        let folder = Folder(path)
+    /// Reads `generation_config.json`, which may be absent.
+    package init(_ files: ModelFiles, configuration: ModelConfiguration) throws(LoadError) {
         let name = "generation_config.json"
-        let file = folder.file(name)
-        let bytes =
-            folder.contains(name)
-            ? try MappedFile.contents(of: file, atMost: ModelConfiguration.Limit.fileBytes) : Array("{}".utf8)
-        try self.init(parsing: bytes, file: file, configuration: configuration)
+        let bytes = try files.bytes(of: name, atMost: ModelConfiguration.Limit.fileBytes)
+        try self.init(
+            parsing: bytes ?? Array("{}".utf8), file: files.path(of: name), configuration: configuration)
     }
 
     package init(

@@ -29,9 +29,14 @@ package struct ModelConfiguration: Equatable, Sendable {
     package let eosIDs: [Int]
     package let quantization: QuantizationConfiguration?
 
-    package init(folder: String) throws(LoadError) {
-        let path = Folder(folder).file("config.json")
-        try self.init(parsing: try MappedFile.contents(of: path, atMost: Limit.fileBytes), file: path)
+    /// Reads `config.json`.
+    package init(_ files: ModelFiles) throws(LoadError) {
+        let name = "config.json"
+        guard let bytes = try files.bytes(of: name, atMost: Limit.fileBytes) else {
+            throw LoadError(
+                .missing, file: files.path(of: name), "there is no such file", advice: "check the path")
+        }
+        try self.init(parsing: bytes, file: files.path(of: name))
     }
 
     /// - Parameter file: names the bytes in errors.

@@ -3,7 +3,8 @@ import DoraTensor
 /// A base model: its packed weights, and V of every matrix for merges to read. A value: adapting one leaves its copies
 /// as they were.
 package struct BaseModel: Sendable {
-    package let folder: String
+    /// Of its folder or file, as the user named it.
+    package let path: String
     package let configuration: ModelConfiguration
     package let inventory: ModuleInventory
     package let storage: StorageOptions
@@ -14,7 +15,7 @@ package struct BaseModel: Sendable {
     /// The source of a linear module, or the embedding's table seen as one.
     func source(of module: String) throws(LoadError) -> any WeightSource {
         guard let source = sources[module] else {
-            throw LoadError(.missing, file: folder, field: module, "the base has no such matrix")
+            throw LoadError(.missing, file: path, field: module, "the base has no such matrix")
         }
         return source
     }

@@ -40,3 +40,37 @@ package struct FourBitCode: Sendable, Equatable {
         }
     }
 }
+
+/// What an index of a 4-bit matrix stands for: V = values[index] * scale of the block, rounded to a type.
+package struct FourBitValues: Sendable, Equatable {
+    let code: FourBitCode
+    /// One of `types`.
+    let elementType: ElementType
+
+    /// F32 rounds nothing.
+    static let types: [ElementType] = [.f32, .f16, .bf16]
+
+    init(code: FourBitCode, roundedTo elementType: ElementType) {
+        self.code = code
+        self.elementType = Self.types.contains(elementType) ? elementType : .f32
+    }
+
+    /// Decodes indices that share a scale.
+    func decode(
+        _ indices: UnsafePointer<UInt8>, count: Int, scale: Float, into out: UnsafeMutablePointer<Float>
+    ) {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { levels in
+            guard let levels = levels.baseAddress else { return }
+            for index in 0..<16 { levels[index] = rounded(code.values[index] * scale) }
+            for index in 0..<count { out[index] = levels[Int(indices[index] & 15)] }
+        }
+    }
+
+    private func rounded(_ value: Float) -> Float {
+        switch elementType {
+        case .bf16: value.roundedToBrain
+        case .f16: Float(Float16(value))
+        default: value
+        }
+    }
+}

@@ -3,7 +3,7 @@ package import DoraTensor
 /// bitsandbytes NF4 and FP4: indices into sixteen values, and the largest magnitude of each block of the *flattened*
 /// matrix, so that blocks straddle rows whose length is no multiple of theirs.
 ///
-/// V = values[index] * scale, rounded to the type that the matrix had when it was quantized (`quant_state.dtype`).
+/// V is what `FourBitValues` says, rounded to the type that the matrix had when it was quantized (`quant_state.dtype`).
 package struct FourBitWeights: WeightSource {
     enum Indices: Sendable {
         /// Two a byte, the first in the high nibble.
@@ -20,8 +20,10 @@ package struct FourBitWeights: WeightSource {
     let scales: BlockScales
 
     private var elementCount: Int { rows * columns }
+    private var values: FourBitValues { FourBitValues(code: code, roundedTo: elementType) }
+    package var fourBitValues: FourBitValues? { nativeFormat.isQuantized ? values : nil }
     /// Weights that share a scale in the kernels.
-    private static let kernelBlock = 64
+    static let kernelBlock = 64
 
     /// Codes are kept where the kernels' blocks are the checkpoint's; other widths are stored decoded, without loss.
     package var nativeFormat: MatrixFormat {
@@ -39,12 +41,9 @@ package struct FourBitWeights: WeightSource {
     package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         let wanted = rows.lowerBound * columns..<rows.upperBound * columns
         readBlocks(of: wanted, on: compute) { elements, indices, scale in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { levels in
-                guard let levels = levels.baseAddress else { return }
-                for index in 0..<16 { levels[index] = rounded(code.values[index] * scale) }
-                let target = out + (elements.lowerBound - wanted.lowerBound)
-                for offset in 0..<elements.count { target[offset] = levels[Int(indices[offset])] }
-            }
+            values.decode(
+                indices, count: elements.count, scale: scale,
+                into: out + (elements.lowerBound - wanted.lowerBound))
         }
     }
 
@@ -85,14 +84,6 @@ package struct FourBitWeights: WeightSource {
             let bytes = rows.lowerBound * columns / 2..<rows.upperBound * columns / 2
             packed.dropPages(elements: bytes)
         case .computed(let dense, _): dense.dropPages(rows: rows)
-        }
-    }
-
-    private func rounded(_ value: Float) -> Float {
-        switch elementType {
-        case .bf16: value.roundedToBrain
-        case .f16: Float(Float16(value))
-        default: value
         }
     }
 

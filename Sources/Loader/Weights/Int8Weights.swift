@@ -2,9 +2,8 @@ package import DoraTensor
 
 /// bitsandbytes LLM.int8: a row of int8 codes and the row's largest magnitude, `SCB`.
 ///
-/// V = (q * SCB) * (1/127) in F32, in that order, where 1/127 is the constant of bitsandbytes' own decoder
-/// (`bitsandbytes/functional.py`, `int8_vectorwise_dequant`). The split of outlier activations at inference
-/// (threshold 6) is not imitated: codes meet all activations alike.
+/// V = (q * SCB) * (1/127) in F32, in that order, where 1/127 is `MatrixFormat.q8RowUnit`. The split of outlier
+/// activations at inference (threshold 6) is not imitated: codes meet all activations alike.
 package struct Int8Weights: WeightSource {
     private enum Codes: Sendable {
         case stored(TensorView, rowMaxima: [Float])
@@ -14,8 +13,6 @@ package struct Int8Weights: WeightSource {
     package let rows: Int
     package let columns: Int
     private let codes: Codes
-
-    private static let inverseOf127: Float = 7.874015718698502e-3
 
     /// A checkpoint's codes: `weight` I8 `[rows, columns]`, `rowMaxima` (`SCB`) F32 `[rows]`.
     /// - Throws: `LoadError` `.mismatch` when they have other shapes or types.
@@ -51,7 +48,7 @@ package struct Int8Weights: WeightSource {
             for row in 0..<rows.count {
                 let maximum = maxima[row]
                 for index in row * columns..<(row + 1) * columns {
-                    out[index] = (Float(codes[index]) * maximum) * Self.inverseOf127
+                    out[index] = (Float(codes[index]) * maximum) * MatrixFormat.q8RowUnit
                 }
             }
         }
@@ -64,7 +61,7 @@ package struct Int8Weights: WeightSource {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { block in
             block.initialize(repeating: 0)
             withCodes(of: range, on: compute) { codes, maxima in
-                for row in 0..<range.count { scales[row] = maxima[row] * Self.inverseOf127 }
+                for row in 0..<range.count { scales[row] = maxima[row] }
                 UnsafeMutableRawBufferPointer(block).copyMemory(
                     from: UnsafeRawBufferPointer(start: codes, count: range.count * columns))
             }

@@ -38,15 +38,22 @@ package struct StorageOptions: Sendable, Equatable {
         self.head = head
     }
 
-    func format(of source: any WeightSource) -> MatrixFormat {
-        switch weights {
+    /// Whether a base counts as quantized: its head then does not decide.
+    func isQuantized(_ sources: [String: any WeightSource]) -> Bool {
+        sources.contains { $0.key != ModuleInventory.head && $0.value.nativeFormat.isQuantized }
+    }
+
+    /// The format of a linear module of the base.
+    func format(of source: any WeightSource, as module: String, baseIsQuantized: Bool) -> MatrixFormat {
+        if module == ModuleInventory.head { return headFormat(of: source, baseIsQuantized: baseIsQuantized) }
+        return switch weights {
         case .native: source.nativeFormat
         case .f32: .f32
         case .q8: .q8
         }
     }
 
-    func headFormat(of source: any WeightSource, baseIsQuantized: Bool) -> MatrixFormat {
+    private func headFormat(of source: any WeightSource, baseIsQuantized: Bool) -> MatrixFormat {
         switch head {
         case .native: weights == .f32 ? .f32 : source.nativeFormat
         case .q8: .q8

@@ -7,6 +7,10 @@ package protocol WeightSource: Sendable {
     var columns: Int { get }
     /// The format that stores the matrix as the checkpoint holds it.
     var nativeFormat: MatrixFormat { get }
+    /// What the codes of `nativeFormat` stand for where that has 4 bits; elsewhere the tiles say it all.
+    var fourBitValues: FourBitValues? { get }
+    /// The matrix as it lies in a packed file already; nil where it has to be packed.
+    var stored: PackedMatrix? { get }
     /// V's rows as F32, `[rows.count, columns]`, bit-exact to the format.
     func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute)
     /// Stores one tile in `nativeFormat`.
@@ -16,14 +20,19 @@ package protocol WeightSource: Sendable {
 }
 
 extension WeightSource {
+    package var fourBitValues: FourBitValues? { nil }
+    package var stored: PackedMatrix? { nil }
+
     /// The rows of a tile that exist.
     package func rowRange(ofTile tile: Int) -> Range<Int> {
         let first = tile * PackedMatrix.tileRows
         return first..<min(first + PackedMatrix.tileRows, rows)
     }
 
-    /// Packs the whole matrix on all threads, giving pages back behind itself.
+    /// The whole matrix in a format: where it lies in a file so, else packed on all threads, giving pages back behind
+    /// itself.
     package func packed(as format: MatrixFormat, on compute: Compute) throws(ComputeError) -> PackedMatrix {
+        if let stored, stored.format == format { return stored }
         // What a thread still read when its stretch was dropped goes at the end.
         defer { dropPages(rows: 0..<rows) }
         return try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) {

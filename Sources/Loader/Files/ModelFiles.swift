@@ -1,0 +1,49 @@
+import Glibc
+
+/// Where a base model is read from: a folder in the Hugging Face layout, or one packed file that holds all of it.
+package enum ModelFiles: Sendable {
+    case folder(Folder)
+    case packed(PackedFile)
+
+    /// - Throws: `LoadError` when `path` names a file that is no packed model.
+    package init(_ path: String) throws(LoadError) {
+        var status = stat()
+        let isFile = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+        self = isFile ? .packed(try PackedFile(path: path)) : .folder(Folder(path))
+    }
+
+    /// As the user named it.
+    package var path: String {
+        switch self {
+        case .folder(let folder): folder.path
+        case .packed(let file): file.path
+        }
+    }
+
+    /// How one of the small files is called in messages.
+    func path(of name: String) -> String {
+        switch self {
+        case .folder(let folder): folder.file(name)
+        case .packed(let file): "\(file.path): \(name)"
+        }
+    }
+
+    /// One of the small files; nil when there is none of that name.
+    /// - Parameter limit: bytes; a larger file is refused.
+    func bytes(of name: String, atMost limit: Int = .max) throws(LoadError) -> [UInt8]? {
+        switch self {
+        case .folder(let folder):
+            let path = folder.file(name)
+            if access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR) { return nil }
+            return try MappedFile.contents(of: path, atMost: limit)
+        case .packed(let file):
+            guard let tensor = file.tensors[name] else { return nil }
+            guard tensor.byteCount <= limit else {
+                throw LoadError(
+                    .malformed, file: file.path, field: name, expected: "at most \(limit) bytes",
+                    found: "\(tensor.byteCount)", advice: "pack the model again")
+            }
+            return tensor.withBytes { [UInt8]($0) }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Crypto
+import DoraTensor
+import Glibc
+
+/// Writes a packed file under a temporary name beside its own, which it takes only when it is complete: whatever
+/// happens before, no broken file stands under the name.
+final class PackedFileWriter {
+    private let path: String
+    private let temporary: String
+    private let descriptor: Int32
+    private let tensors: [PackedTensor]
+    private let metadata: [(key: String, value: String)]
+    /// Where each tensor's data begin in the file.
+    private let offsets: [String: Int]
+    private var digests: [String: String] = [:]
+    private var isFinished = false
+
+    /// Makes the temporary file and sets its space aside.
+    /// - Parameter tensors: names are unique; big ones are placed first where that keeps the others aligned.
+    /// - Throws: `WriteError`.
+    init(_ path: String, tensors: [PackedTensor], metadata: [(key: String, value: String)]) throws(WriteError)
+    {
+        try Self.checkTarget(path)
+        self.path = path
+        self.tensors = Self.aligned(tensors)
+        self.metadata = metadata
+        temporary = "\(path).\(getpid()).partial"
+        var end = PackedHeader.bytes(self.tensors, metadata: metadata, digests: [:]).count
+        var offsets: [String: Int] = [:]
+        for tensor in self.tensors {
+            offsets[tensor.name] = end
+            end += tensor.byteCount
+        }
+        self.offsets = offsets
+        descriptor = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard descriptor >= 0 else { throw WriteError(path) }
+        // A full disk is better known now than in ten minutes.
+        let problem = posix_fallocate(descriptor, 0, off_t(end))
+        guard problem == 0 else {
+            throw WriteError(path, "\(end) bytes are needed: \(String(cString: strerror(problem)))")
+        }
+    }
+
+    deinit {
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        if !isFinished { unlink(temporary) }
+    }
+
+    /// Writes one tensor's data, in pieces.
+    func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(WriteError) {
+        guard var offset = offsets[name] else { return }
+        var hash = SHA256()
+        let piece = 4 << 20
+        for start in stride(from: 0, to: bytes.count, by: piece) {
+            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + piece, bytes.count)])
+            hash.update(bufferPointer: part)
+            try write(part, at: offset)
+            offset += part.count
+        }
+        digests[name] = PackedHeader.hexadecimal(hash.finalize())
+    }
+
+    /// Writes the header, and gives the file its name once all is on the disk.
+    func finish() throws(WriteError) {
+        let header = PackedHeader.bytes(tensors, metadata: metadata, digests: digests)
+        let result: Result<Void, WriteError> = header.withUnsafeBytes { bytes in
+            Result { () throws(WriteError) in try write(bytes, at: 0) }
+        }
+        try result.get()
+        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw WriteError(path) }
+        isFinished = true
+        let folder = open(
+            path.contains("/") ? Self.folder(of: path) : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if folder >= 0 {
+            fsync(folder)
+            close(folder)
+        }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw WriteError(path) }
+            done += count
+        }
+    }
+
+    /// Sorted by the power of two that divides their sizes, up to a line of the cache: every tensor then begins at a
+    /// multiple of its own. The order is otherwise as given.
+    private static func aligned(_ tensors: [PackedTensor]) -> [PackedTensor] {
+        func alignment(_ tensor: PackedTensor) -> Int { min(tensor.byteCount.trailingZeroBitCount, 6) }
+        return tensors.enumerated().sorted {
+            (-alignment($0.element), $0.offset) < (-alignment($1.element), $1.offset)
+        }.map(\.element)
+    }
+
+    /// Only a packed file is written over: a slip must not cost anybody a checkpoint.
+    private static func checkTarget(_ path: String) throws(WriteError) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        if status.st_mode & S_IFMT == S_IFREG, let file = try? MappedFile(path: path),
+            status.st_size == 0 || PackedHeader.opens(file.bytes)
+        {
+            return
+        }
+        throw WriteError(path, "it exists and is no packed file; remove it or give another name")
+    }
+
+    private static func folder(of path: String) -> String {
+        let parent = path.prefix(
+            path.lastIndex(of: "/").map { path.distance(from: path.startIndex, to: $0) } ?? 0)
+        return parent.isEmpty ? "/" : String(parent)
+    }
+}
+
+/// Why a file could not be written.
+package struct WriteError: Error, Equatable, CustomStringConvertible {
+    package let path: String
+    package let problem: String
+
+    init(_ path: String, _ problem: String = SystemCall.lastProblem) {
+        self.path = path
+        self.problem = problem
+    }
+
+    package var description: String { "\(path): cannot be written: \(problem)" }
+}

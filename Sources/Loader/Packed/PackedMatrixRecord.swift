@@ -1,0 +1,61 @@
+import DoraTensor
+
+/// One matrix on its way into a packed file. `PackedFile.weights` is the inverse.
+struct PackedMatrixRecord {
+    let module: String
+    let source: any WeightSource
+    let format: MatrixFormat
+
+    /// Whether V follows from what is stored.
+    var isExact: Bool { format == source.nativeFormat }
+
+    /// What the metadata say of it.
+    var description: String {
+        let rounding = (source.fourBitValues?.elementType ?? .f32).rawValue
+        return switch format {
+        case .f32, .f16, .bf16, .q8, .q8Row: format.name
+        case .q4: "q4 \(rounding)"
+        case .q4Nested(_, let nesting): "q4-nested \(rounding) \(1 << nesting.groupShift)"
+        }
+    }
+
+    var tensors: [PackedTensor] {
+        var tensors = [
+            tensor(.codes, format.codes(rows: source.rows, columns: source.columns)),
+            tensor(.scales, format.scales(rows: source.rows, columns: source.columns)),
+        ].filter { $0.byteCount > 0 }
+        for (part, values) in tables {
+            tensors.append(PackedTensor(name: part.name(module), elementType: .f32, shape: [values.count]))
+        }
+        return tensors
+    }
+
+    func write(to writer: PackedFileWriter, on compute: Compute) throws {
+        let matrix = try source.packed(as: format, on: compute)
+        try matrix.withArrays { codes, scales in
+            try writer.write(PackedFile.Part.codes.name(module), codes)
+            if !scales.isEmpty { try writer.write(PackedFile.Part.scales.name(module), scales) }
+        }
+        for (part, values) in tables {
+            try values.withUnsafeBytes { try writer.write(part.name(module), $0) }
+        }
+    }
+
+    /// What a 4-bit matrix needs beside codes and scales.
+    private var tables: [(PackedFile.Part, [Float])] {
+        guard let values = source.fourBitValues else { return [] }
+        return switch format {
+        case .f32, .f16, .bf16, .q8, .q8Row: []
+        case .q4: [(.values, values.code.values)]
+        case .q4Nested(_, let nesting):
+            [
+                (.values, values.code.values), (.map, nesting.map), (.maxima, nesting.groupMaxima),
+                (.offset, [nesting.offset]),
+            ]
+        }
+    }
+
+    private func tensor(_ part: PackedFile.Part, _ layout: ArrayLayout) -> PackedTensor {
+        PackedTensor(name: part.name(module), elementType: layout.elementType, shape: layout.shape)
+    }
+}

@@ -1,0 +1,178 @@
+import DoraTensor
+
+/// Finds the tensors of every module of an inventory in a checkpoint.
+struct CheckpointReader {
+    let checkpoint: Checkpoint
+    private let packed: PackedFile?
+    private let inventory: ModuleInventory
+    private let quantization: Quantization?
+
+    init(_ files: ModelFiles, inventory: ModuleInventory, quantization: Quantization?) throws(LoadError) {
+        switch files {
+        case .folder(let folder):
+            checkpoint = try Checkpoint(folder: folder.path)
+            packed = nil
+        case .packed(let file):
+            checkpoint = Checkpoint(file.tensors, folder: file.path)
+            packed = file
+        }
+        self.inventory = inventory
+        self.quantization = quantization
+    }
+
+    /// V of every linear module and of the embedding.
+    func sources(on compute: Compute) throws -> [String: any WeightSource] {
+        var sources: [String: any WeightSource] = [:]
+        for module in inventory.modules {
+            switch module.kind {
+            case .norm: continue
+            case .embedding:
+                sources[module.name] = try DenseWeights(
+                    checkpoint.tensor(module.weightName), rows: module.inputs, columns: module.outputs)
+            case .linear: sources[module.name] = try linear(module, on: compute)
+            }
+        }
+        return sources
+    }
+
+    private func linear(
+        _ module: ModuleInventory.Module, on compute: Compute
+    ) throws -> any WeightSource {
+        let (rows, columns) = (module.outputs, module.inputs)
+        if let packed {
+            try refuseQuantizingPacked()
+            let matrix = try packed.weights(of: module) { () throws(LoadError) in try dense(module) }
+            if let matrix { return matrix }
+        }
+        if let state = FourBitWeights.stateName(of: module.name, in: checkpoint) {
+            try refuseQuantizingAgain(module.weightName)
+            return try FourBitWeights(
+                module: module.name, stateName: state, in: checkpoint, rows: rows, columns: columns)
+        }
+        if let weight = checkpoint[module.weightName], weight.elementType == .i8 {
+            try refuseQuantizingAgain(module.weightName)
+            try checkLayout(module.name)
+            return try Int8Weights(
+                weight: weight, rowMaxima: checkpoint.tensor("\(module.name).SCB"), rows: rows,
+                columns: columns)
+        }
+        let weights = try dense(module)
+        guard let quantization, module.name != ModuleInventory.head else { return weights }
+        return try quantization.quantize(weights, on: compute)
+    }
+
+    /// A matrix of floats; a head without one of its own shares the embedding's.
+    private func dense(_ module: ModuleInventory.Module) throws(LoadError) -> DenseWeights {
+        var name = module.weightName
+        if checkpoint[name] == nil, module.name == ModuleInventory.head, inventory.tiesWordEmbeddings {
+            name = ModuleInventory.embedding + ".weight"
+        }
+        return try DenseWeights(
+            checkpoint.tensor(name), rows: module.outputs, columns: module.inputs)
+    }
+
+    private func missing(_ name: String) -> LoadError {
+        LoadError(
+            .missing, file: checkpoint.folder, field: name, "the checkpoint does not hold this tensor",
+            advice: "check that config.json belongs to these weights")
+    }
+
+    private func refuseQuantizingAgain(_ name: String) throws(LoadError) {
+        guard let quantization else { return }
+        throw LoadError(
+            .mismatch, file: checkpoint.folder, field: name,
+            "--quantize \(quantization.rawValue) is for 16- and 32-bit checkpoints, and this one is quantized already",
+            advice: "leave --quantize out")
+    }
+
+    private func refuseQuantizingPacked() throws(LoadError) {
+        guard let quantization else { return }
+        throw LoadError(
+            .mismatch, file: checkpoint.folder,
+            "--quantize \(quantization.rawValue) is for folders, and this file is packed already",
+            advice: "leave --quantize out, or pack the folder with it")
+    }
+
+    /// `weight_format` 0, row-major, is the only layout that bitsandbytes still writes.
+    private func checkLayout(_ module: String) throws(LoadError) {
+        guard let layout = checkpoint["\(module).weight_format"] else { return }
+        let values = try layout.integers()
+        guard values.allSatisfy({ $0 == 0 }) else {
+            throw LoadError(
+                .unsupported, file: layout.file, field: layout.name, expected: "0 (row-major)",
+                found: "\(values)", advice: "save the model again with a current bitsandbytes")
+        }
+    }
+
+    /// A tensor that no module reads would change what the model computes, and is refused.
+    func refuseLeftovers() throws(LoadError) {
+        let suffixes = [
+            "weight", "bias", "SCB", "weight_format", "weight.absmax", "weight.quant_map",
+            "weight.nested_absmax", "weight.nested_quant_map", "weight.quant_state.bitsandbytes__nf4",
+            "weight.quant_state.bitsandbytes__fp4",
+        ]
+        var known: Set<String> = []
+        for module in inventory.modules {
+            for suffix in suffixes where suffix != "bias" || module.hasBias {
+                known.insert("\(module.name).\(suffix)")
+            }
+            if packed != nil { known.formUnion(PackedFile.Part.allCases.map { $0.name(module.name) }) }
+        }
+        if packed != nil { known.formUnion(PackedFile.fileNames) }
+        // Old checkpoints carry the rotary frequencies, which follow from the configuration.
+        for name in checkpoint.names where !known.contains(name) && !name.hasSuffix("rotary_emb.inv_freq") {
+            throw LoadError(
+                .unsupported, file: checkpoint.folder, field: name,
+                "no module of this configuration has such a tensor",
+                advice: "check that config.json belongs to these weights")
+        }
+    }
+
+    func weights(
+        _ configuration: ModelConfiguration, sources: [String: any WeightSource],
+        packed: [String: PackedMatrix]
+    ) throws(LoadError) -> ModelWeights {
+        guard let embedding = sources[ModuleInventory.embedding] else {
+            throw missing(ModuleInventory.embedding + ".weight")
+        }
+        var layers: [LayerWeights] = []
+        for layer in 0..<configuration.layerCount {
+            let name = "model.layers.\(layer)"
+            var projections: [Linear] = []
+            for projection in Projection.allCases {
+                projections.append(try linear("\(name).\(projection.name)", packed))
+            }
+            layers.append(
+                LayerWeights(
+                    inputNorm: try vector("\(name).input_layernorm.weight", configuration.hiddenSize),
+                    postAttentionNorm: try vector(
+                        "\(name).post_attention_layernorm.weight", configuration.hiddenSize),
+                    projections: projections))
+        }
+        return ModelWeights(
+            embedding: Embedding(source: embedding), layers: layers,
+            finalNorm: try vector("model.norm.weight", configuration.hiddenSize),
+            head: try linear(ModuleInventory.head, packed))
+    }
+
+    private func linear(_ module: String, _ packed: [String: PackedMatrix]) throws(LoadError) -> Linear {
+        guard let matrix = packed[module], let description = inventory[module] else {
+            throw missing(module + ".weight")
+        }
+        return Linear(
+            matrix: matrix,
+            bias: try description.biasName.map { name throws(LoadError) in
+                try vector(name, description.outputs)
+            })
+    }
+
+    func vector(_ name: String, _ count: Int) throws(LoadError) -> [Float] {
+        let tensor = try checkpoint.tensor(name)
+        guard tensor.shape == [count] else {
+            throw LoadError(
+                .mismatch, file: tensor.file, field: name, expected: "[\(count)]", found: "\(tensor.shape)",
+                advice: "check that config.json belongs to these weights")
+        }
+        return try tensor.floats()
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import DoraLoader
+import DoraServe
+import DoraTensor
+
+extension Quantization: ExpressibleByArgument {}
+
+@main struct DoraPack: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dora-pack",
+        abstract: "Write a base model as one file that dora-generate and dora-serve use where it lies.",
+        usage: """
+            dora-pack MODEL [--quantize Q] -o FILE
+            dora-pack --verify FILE
+            """,
+        discussion: """
+            The file holds the weights in the layout that the kernels stream, the configuration and the tokenizer; \
+            --model FILE takes it instead of the folder. A model starts from it at once, processes share its pages, and \
+            adapters merge into the same bits.
+
+            FILE appears when it is complete: an interrupted or failed run leaves nothing under its name. A packed file \
+            of that name is replaced, and programs that use it keep the old one; any other file is left alone.
+
+            Exit status: 0 success, 64 wrong usage, 65 bad data, 66 missing input, 70 internal error, \
+            73 FILE cannot be written, 130 Ctrl-C.
+            """)
+
+    @Argument(help: ArgumentHelp("Folder of a base model, in the Hugging Face layout.", valueName: "model"))
+    var model: String?
+
+    @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
+    var quantize: Quantization?
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+    var output: String?
+
+    @Option(help: ArgumentHelp("Compare every tensor of a packed file with its checksum.", valueName: "file"))
+    var verify: String?
+
+    @Option(help: "Threads to compute with. Default: the cores that this process may use.")
+    var threads: Int?
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
+        if verify != nil {
+            guard model == nil, output == nil, quantize == nil else {
+                throw ValidationError("--verify takes a packed file and nothing else")
+            }
+        } else if model == nil || output == nil {
+            throw ValidationError("give a model's folder and -o FILE")
+        }
+    }
+
+    func run() throws {
+        ExitStatus.ignoreClosedPipes()
+        Interruption.hold()
+        do {
+            if let verify { try verifyFile(verify) }
+            if let model, let output { try pack(model, into: output) }
+        } catch is Terminal.Closed {
+            return
+        } catch {
+            if !(error is Interruption) { Terminal.note("dora-pack: \(error)") }
+            throw ExitCode(ExitStatus(error).rawValue)
+        }
+    }
+
+    private func pack(_ model: String, into output: String) throws {
+        let compute = try Compute(threads: threads ?? Compute.usableCores)
+        let packing = try ModelPacking(ModelFiles(model), quantization: quantize, on: compute)
+        try packing.write(to: output, progress: show)
+    }
+
+    private func verifyFile(_ path: String) throws {
+        let file = try PackedFile(path: path)
+        try file.verify(progress: show)
+        try Terminal.write("\(path): all \(file.tensorCount) tensors are as they were packed\n")
+    }
+
+    private func show(_ progress: LoadProgress) throws(Interruption) {
+        try Interruption.check()
+        Terminal.show(progress)
+    }
+}
