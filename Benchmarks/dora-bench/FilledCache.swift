@@ -36,7 +36,7 @@ struct FilledCache {
         }
         while cache.count < positions {
             let count = min(most, positions - cache.count)
-            try cache.reserve(count)
+            try cache.reserve(count, in: compute.heap)
             let attention = Attention(
                 [Attention.Part(cache: cache, rows: 0..<count)], geometry: geometry,
                 heads: geometry.keyValueHeads)

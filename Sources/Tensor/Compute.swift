@@ -7,6 +7,8 @@ import COpenBLAS
 /// (the loader, then the engine) calls `parallel`.
 package final class Compute: @unchecked Sendable {
     package let threads: Int
+    /// Where matrices and caches live.
+    package let heap = Heap()
     let kernels: UnsafePointer<dk_kernels>
     private let pool: OpaquePointer
 

@@ -36,8 +36,8 @@ package struct KeyValueGeometry: Sendable, Equatable {
 package struct KeyValueBlock: Sendable {
     fileprivate let memory: AlignedMemory
 
-    fileprivate init(_ geometry: KeyValueGeometry) throws(ComputeError) {
-        memory = try AlignedMemory(byteCount: geometry.blockBytes)
+    fileprivate init(_ geometry: KeyValueGeometry, in heap: Heap) throws(ComputeError) {
+        memory = try heap.allocate(byteCount: geometry.blockBytes)
     }
 }
 
@@ -68,9 +68,9 @@ package final class KeyValueCache {
     package var fullBlocks: ArraySlice<KeyValueBlock> { blocks[..<(count / KeyValueGeometry.blockPositions)] }
 
     /// Makes room for `tokens` further positions.
-    package func reserve(_ tokens: Int) throws(ComputeError) {
+    package func reserve(_ tokens: Int, in heap: Heap) throws(ComputeError) {
         while blocks.count * KeyValueGeometry.blockPositions < count + tokens {
-            let block = try KeyValueBlock(geometry)
+            let block = try KeyValueBlock(geometry, in: heap)
             if blocks.count == tableCapacity { growTable() }
             (table + blocks.count).initialize(to: block.memory.pointer)
             blocks.append(block)

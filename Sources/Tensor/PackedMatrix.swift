@@ -41,9 +41,11 @@ package final class PackedMatrix: @unchecked Sendable {
     package var tileCount: Int { rows.roundedUp(to: Self.tileRows) / Self.tileRows }
     package var byteCount: Int { codes.bytes.count + scales.bytes.count + tables.byteCount }
 
-    private convenience init(rows: Int, columns: Int, format: MatrixFormat) throws(ComputeError) {
-        let codes = try AlignedMemory(byteCount: format.codes(rows: rows, columns: columns).byteCount)
-        let scales = try AlignedMemory(byteCount: format.scales(rows: rows, columns: columns).byteCount)
+    private convenience init(
+        rows: Int, columns: Int, format: MatrixFormat, in heap: Heap
+    ) throws(ComputeError) {
+        let codes = try heap.allocate(byteCount: format.codes(rows: rows, columns: columns).byteCount)
+        let scales = try heap.allocate(byteCount: format.scales(rows: rows, columns: columns).byteCount)
         try self.init(
             rows: rows, columns: columns, format: format, codes: SharedBytes(codes),
             scales: SharedBytes(scales),
@@ -111,7 +113,7 @@ package final class PackedMatrix: @unchecked Sendable {
         rows: Int, columns: Int, format: MatrixFormat, on compute: Compute,
         fill: (_ tile: Int, _ builder: Builder) -> Void
     ) throws(ComputeError) -> PackedMatrix {
-        let matrix = try PackedMatrix(rows: rows, columns: columns, format: format)
+        let matrix = try PackedMatrix(rows: rows, columns: columns, format: format, in: compute.heap)
         let builder = Builder(matrix: matrix, kernels: compute.kernels)
         compute.parallel(matrix.tileCount) { tile in fill(tile, builder) }
         return matrix

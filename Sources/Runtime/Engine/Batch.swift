@@ -99,7 +99,7 @@ struct Batch {
         for (index, count) in shares() {
             let part = running[index].sequence.nextPart(atMost: count)
             do {
-                try part.cache.reserve(part.tokens.count)
+                try pass.reserve(part)
                 chosen.append(index)
                 parts.append(part)
             } catch { running[index].failure = EngineError(error) }

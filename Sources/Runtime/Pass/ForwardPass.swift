@@ -68,7 +68,7 @@ package final class ForwardPass {
         var rows: [StepRows] = []
         var tokens = 0
         for part in parts {
-            try part.cache.reserve(part.tokens.count)
+            try reserve(part)
             rotary.extend(to: part.cache.count + part.tokens.count)
             rows.append(StepRows(weights: part.weights, rows: tokens..<tokens + part.tokens.count))
             for (offset, token) in part.tokens.enumerated() {
@@ -88,6 +88,11 @@ package final class ForwardPass {
         }
         for part in parts { part.cache.advance(part.tokens.count) }
         try readLogits(parts, rows, body)
+    }
+
+    /// Makes room for the part's keys and values.
+    package func reserve(_ part: StepPart) throws(ComputeError) {
+        try part.cache.reserve(part.tokens.count, in: compute.heap)
     }
 
     private func attend(_ layer: Int, _ parts: [StepRows], _ attention: Attention, positions: [Int]) throws {
