@@ -41,16 +41,9 @@ final class OwnedBytes: Sendable {
         let file = try MappedFile.open(path)
         defer { close(file.descriptor) }
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: file.size, alignment: 64)
-        var count = 0
-        while count < file.size {
-            let got = read(file.descriptor, copy.baseAddress.map { $0 + count }, file.size - count)
-            if got < 0 && errno == EINTR { continue }
-            guard got > 0 else {
-                let problem = got < 0 ? SystemCall.lastProblem : "it became shorter while it was read"
-                copy.deallocate()
-                throw LoadError(.missing, file: path, "cannot be read (\(problem))", advice: "try again")
-            }
-            count += got
+        do throws(LoadError) { try MappedFile.read(file.descriptor, of: path, into: copy) } catch {
+            copy.deallocate()
+            throw error
         }
         bytes = UnsafeRawBufferPointer(copy)
     }
