@@ -1,3 +1,4 @@
+import Dispatch
 package import DoraLoader
 package import DoraTensor
 import Foundation
@@ -33,6 +34,9 @@ package final class Engine: Sendable {
     package let context: Int
     private let inbox: Inbox<EngineMessage>
     private let queue: QueueLimit
+    private let root: AdapterRoot?
+    /// Looks through the root, which may take long, beside the engine and its callers.
+    private let listing = DispatchQueue(label: "adapter root")
 
     /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
     package init(
@@ -44,6 +48,7 @@ package final class Engine: Sendable {
         let queue = QueueLimit(options.maximumQueue)
         self.inbox = inbox
         self.queue = queue
+        root = options.root
         nonisolated(unsafe) let pass = try ForwardPass(
             base.configuration, halfCache: options.halfCache,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
@@ -88,7 +93,7 @@ package final class Engine: Sendable {
     ) { inbox.send(.unload(name, disable: disable, reply)) }
 
     package func adapters(_ reply: @escaping @Sendable ([AdapterStatus]) -> Void) {
-        inbox.send(.adapters(reply))
+        listing.async { [root, inbox] in inbox.send(.adapters(onDisk: root?.names() ?? [], reply)) }
     }
 
     package func statistics(_ reply: @escaping @Sendable (EngineStatistics) -> Void) {
@@ -114,7 +119,7 @@ enum EngineMessage: Sendable {
     case cancelAll(Int)
     case load(AdapterOrder, @Sendable (Result<AdapterIdentity, EngineError>) -> Void)
     case unload(String, disable: Bool, @Sendable (Result<Void, EngineError>) -> Void)
-    case adapters(@Sendable ([AdapterStatus]) -> Void)
+    case adapters(onDisk: [String], @Sendable ([AdapterStatus]) -> Void)
     case statistics(@Sendable (EngineStatistics) -> Void)
     /// An adapter was read from its folder, or could not be.
     case read(AdapterRegistry.Ticket, Result<Adapter, EngineError>)

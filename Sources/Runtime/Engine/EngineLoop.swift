@@ -60,7 +60,7 @@ struct EngineLoop {
             }
             admit()
             let stepTime = ContinuousClock().measure { step() }
-            mergeFor(batch.isEmpty ? .zero : stepTime)
+            mergeBeside(batch.isEmpty ? .zero : stepTime)
             readNext()
         }
     }
@@ -72,7 +72,7 @@ struct EngineLoop {
         case .cancelAll(let connection): cancel { $0.connection == connection }
         case .load(let order, let reply): load(order, reply)
         case .unload(let name, let disable, let reply): unload(name, disable: disable, reply)
-        case .adapters(let reply): reply(registry.statuses())
+        case .adapters(let onDisk, let reply): reply(registry.statuses(onDisk: onDisk))
         case .statistics(let reply): reply(currentStatistics())
         case .read(let ticket, let result): prepareMerge(ticket, result)
         case .stop: return
@@ -185,7 +185,7 @@ struct EngineLoop {
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBlocks * batch.pass.geometry.blockBytes
-        now.keyValueBudget = options.keyValueBytes
+        now.keyValueBudget = batch.blockBudget * batch.pass.geometry.blockBytes
         now.adapterBytes = registry.bytes
         now.adapterBudget = options.adapterBytes
         return now
