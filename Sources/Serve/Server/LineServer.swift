@@ -26,11 +26,7 @@ struct LineServer: Service {
         for address in addresses { listeners.append(try await listen(address)) }
         whenListening(listeners.compactMap(\.localAddress))
         try? await gracefulShutdown()
-        if handlesSignals {
-            // A second signal is meant: it ends the program at once.
-            signal(SIGTERM) { _ in _exit(ExitStatus.interrupted.rawValue) }
-            signal(SIGINT) { _ in _exit(ExitStatus.interrupted.rawValue) }
-        }
+        if handlesSignals { Self.handleSignals(isFirst: state.isDrainAsked) }
         state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
         for listener in listeners { try? await listener.close() }
         let whenEmpty = group.next().makePromise(of: Void.self)
@@ -42,6 +38,17 @@ struct LineServer: Service {
         try await whenEmpty.futureResult.get()
         late.cancel()
         for address in addresses { if case .unix(let path) = address { unlink(path) } }
+    }
+
+    /// A second signal is meant: it ends the program at once. The first may still come if a client asked for the drain.
+    private static func handleSignals(isFirst: Bool) {
+        for number in [SIGTERM, SIGINT] {
+            if isFirst {
+                signal(number) { _ in LineServer.handleSignals(isFirst: false) }
+            } else {
+                signal(number) { _ in _exit(ExitStatus.interrupted.rawValue) }
+            }
+        }
     }
 
     private func listen(_ address: ListenAddress) async throws -> any Channel {

@@ -13,11 +13,11 @@ final class ServerState: Sendable {
     let token: [UInt8]?
     let logger: Logger
     let hello: HelloResult
-    /// Asks the whole server to drain.
-    let requestDrain: @Sendable () -> Void
+    private let requestDrain: @Sendable () -> Void
 
     private struct Connections {
         var isDraining = false
+        var isDrainAsked = false
         var nextID = 1
         var open: [Int: any Channel] = [:]
         var whenEmpty: EventLoopPromise<Void>?
@@ -36,6 +36,13 @@ final class ServerState: Sendable {
         self.logger = logger
         self.hello = hello
         self.requestDrain = requestDrain
+    }
+
+    /// Whether a client that says this may come in. Takes the same time however much of it is right.
+    func accepts(token found: String?) -> Bool {
+        guard let token else { return true }
+        let found = Array((found ?? "").utf8)
+        return found.count == token.count && zip(found, token).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
     }
 
     var isDraining: Bool { connections.withLock { $0.isDraining } }
@@ -59,6 +66,15 @@ final class ServerState: Sendable {
         }
         whenEmpty?.succeed()
     }
+
+    /// Asks the whole server to drain, for a client.
+    func askToDrain() {
+        connections.withLock { $0.isDrainAsked = true }
+        requestDrain()
+    }
+
+    /// Whether it is a client that wanted the drain.
+    var isDrainAsked: Bool { connections.withLock { $0.isDrainAsked } }
 
     /// Takes no new connections and requests, and tells the open ones to finish.
     /// - Parameter whenEmpty: fulfilled once the last connection has gone.
