@@ -2,7 +2,6 @@ import Dispatch
 package import DoraLoader
 package import DoraTensor
 import Foundation
-import Synchronization
 
 /// One base, many adapters, many requests: the way into the thread that owns them all.
 ///
@@ -74,7 +73,7 @@ package final class Engine: Sendable {
             try GenerationRequest.check(
                 request.generation.prompt, vocabularySize: configuration.vocabularySize, context: context)
         } catch { throw EngineError(error) }
-        try queue.enter()
+        try queue.enter(request.key.connection)
         inbox.send(.generate(request, ContinuousClock.now))
     }
 
@@ -124,25 +123,4 @@ enum EngineMessage: Sendable {
     /// An adapter was read from its folder, or could not be.
     case read(AdapterRegistry.Ticket, Result<Adapter, EngineError>)
     case stop
-}
-
-/// How many requests wait for a place; counted where they are sent, so that a full queue answers at once.
-final class QueueLimit: Sendable {
-    private let maximum: Int
-    private let count = Mutex(0)
-
-    init(_ maximum: Int) { self.maximum = maximum }
-
-    func enter() throws(EngineError) {
-        let isFull = count.withLock { count in
-            if count >= maximum { return true }
-            count += 1
-            return false
-        }
-        if isFull {
-            throw EngineError(.busy, "busy", "\(maximum) requests are waiting already; try again later")
-        }
-    }
-
-    func leave() { count.withLock { $0 -= 1 } }
 }

@@ -79,7 +79,7 @@ extension Connection {
         case .ready: send(ResultLine(id: id, result: ReadyResult(ready: !state.isDraining)))
         case .drain:
             send(ResultLine(id: id, result: DrainResult(draining: true)))
-            state.askToDrain()
+            state.requestDrain()
         case .adapters:
             ask(id) {
                 self.state.engine.adapters($0)

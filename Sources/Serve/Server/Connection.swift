@@ -33,6 +33,8 @@ final class Connection: ChannelInboundHandler {
     private var unsentBytes = 0
     private var timeout: Scheduled<Void>?
 
+    /// Replies to plain lines that may wait for one before them.
+    private static let mostPlainReplies = 1024
     /// How long a client gets to take its last reply and close.
     private static let farewell = TimeAmount.seconds(1)
 
@@ -59,9 +61,11 @@ final class Connection: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         timeout?.cancel()
         self.context = nil
-        if !inFlight.isEmpty { state.engine.cancelAll(ofConnection: number) }
         inFlight = [:]
-        if number != 0 { state.leave(number) }
+        if number != 0 {
+            state.engine.cancelAll(ofConnection: number)
+            state.leave(number)
+        }
         context.fireChannelInactive()
     }
 
@@ -103,8 +107,8 @@ final class Connection: ChannelInboundHandler {
     /// Nothing is read while as much is being answered as is allowed, or while the client does not read.
     private var takesLines: Bool {
         guard let context, !isClosing else { return false }
-        let maximum = state.limits.maximumInFlight
-        return inFlight.count < maximum && plain.count < maximum && context.channel.isWritable
+        return inFlight.count < state.limits.maximumInFlight && plain.count < Self.mostPlainReplies
+            && context.channel.isWritable
     }
 
     /// Takes and reads what may be taken and read now.

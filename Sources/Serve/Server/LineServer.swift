@@ -14,8 +14,6 @@ struct LineServer: Service {
     let state: ServerState
     let drainTimeout: Duration
     let group: MultiThreadedEventLoopGroup
-    /// Whether a signal during the drain ends the program.
-    var handlesSignals = true
     /// Called with the addresses that are listened on, ports included.
     let whenListening: @Sendable ([SocketAddress]) -> Void
 
@@ -26,7 +24,6 @@ struct LineServer: Service {
         for address in addresses { listeners.append(try await listen(address)) }
         whenListening(listeners.compactMap(\.localAddress))
         try? await gracefulShutdown()
-        if handlesSignals { Self.handleSignals(isFirst: state.isDrainAsked) }
         state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
         for listener in listeners { try? await listener.close() }
         let whenEmpty = group.next().makePromise(of: Void.self)
@@ -38,17 +35,6 @@ struct LineServer: Service {
         try await whenEmpty.futureResult.get()
         late.cancel()
         for address in addresses { if case .unix(let path) = address { unlink(path) } }
-    }
-
-    /// A second signal is meant: it ends the program at once. The first may still come if a client asked for the drain.
-    private static func handleSignals(isFirst: Bool) {
-        for number in [SIGTERM, SIGINT] {
-            if isFirst {
-                signal(number) { _ in LineServer.handleSignals(isFirst: false) }
-            } else {
-                signal(number) { _ in _exit(ExitStatus.interrupted.rawValue) }
-            }
-        }
     }
 
     private func listen(_ address: ListenAddress) async throws -> any Channel {

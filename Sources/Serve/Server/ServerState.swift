@@ -13,11 +13,11 @@ final class ServerState: Sendable {
     let token: [UInt8]?
     let logger: Logger
     let hello: HelloResult
-    private let requestDrain: @Sendable () -> Void
+    /// Asks the whole server to drain.
+    let requestDrain: @Sendable () -> Void
 
     private struct Connections {
         var isDraining = false
-        var isDrainAsked = false
         var nextID = 1
         var open: [Int: any Channel] = [:]
         var whenEmpty: EventLoopPromise<Void>?
@@ -66,15 +66,6 @@ final class ServerState: Sendable {
         }
         whenEmpty?.succeed()
     }
-
-    /// Asks the whole server to drain, for a client.
-    func askToDrain() {
-        connections.withLock { $0.isDrainAsked = true }
-        requestDrain()
-    }
-
-    /// Whether it is a client that wanted the drain.
-    var isDrainAsked: Bool { connections.withLock { $0.isDrainAsked } }
 
     /// Takes no new connections and requests, and tells the open ones to finish.
     /// - Parameter whenEmpty: fulfilled once the last connection has gone.

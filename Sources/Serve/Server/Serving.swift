@@ -52,12 +52,25 @@ package struct Serving: Sendable {
                     service: HangupService(root: settings.root, logger: logger),
                     successTerminationBehavior: .ignore),
             ],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+            logger: quiet)
         configuration.maximumGracefulShutdownDuration = settings.drainTimeout + .seconds(5)
         let serviceGroup = ServiceGroup(configuration: configuration)
         services.withLock { $0 = serviceGroup }
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let listening = Task { await Self.listen(to: signals, serviceGroup) }
+        defer { listening.cancel() }
         try await serviceGroup.run()
         try await group.shutdownGracefully()
+    }
+
+    /// The first signal drains; a second one is meant, and ends the program at once.
+    private static func listen(to signals: UnixSignalsSequence, _ services: ServiceGroup) async {
+        var isFirst = true
+        for await _ in signals {
+            if !isFirst { _exit(ExitStatus.interrupted.rawValue) }
+            isFirst = false
+            await services.triggerGracefulShutdown()
+        }
     }
 
     /// Each connection is an open file, and the usual limit is lower than that of connections.
