@@ -1,7 +1,8 @@
+import Synchronization
+
 #if canImport(Glibc)
 import Glibc
 #endif
-import Synchronization
 
 /// Zeroed memory straight from the kernel, returned as soon as its last reference goes.
 ///

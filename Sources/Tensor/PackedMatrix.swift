@@ -21,8 +21,8 @@ package struct SharedBytes: Sendable {
 /// A weight matrix `[rows, columns]` in the layout that the kernels stream; immutable once built, so an adapted model
 /// can share it with the base. Two matrices are the same only if they are the same object.
 ///
-/// `@unchecked Sendable`: memory is written only through `Builder`, which is consumed before the matrix is handed
-/// out; a matrix in a mapped file has none.
+/// `@unchecked Sendable`: memory is written only through `Draft` and its `Builder`, and only until the matrix is
+/// complete; no one else has it before. A matrix in a mapped file has neither.
 package final class PackedMatrix: @unchecked Sendable {
     package let rows: Int
     package let columns: Int
@@ -113,10 +113,36 @@ package final class PackedMatrix: @unchecked Sendable {
         rows: Int, columns: Int, format: MatrixFormat, on compute: Compute,
         fill: (_ tile: Int, _ builder: Builder) -> Void
     ) throws(ComputeError) -> PackedMatrix {
-        let matrix = try PackedMatrix(rows: rows, columns: columns, format: format, in: compute.heap)
-        let builder = Builder(matrix: matrix, kernels: compute.kernels)
-        compute.parallel(matrix.tileCount) { tile in fill(tile, builder) }
-        return matrix
+        var draft = try Draft(rows: rows, columns: columns, format: format, on: compute)
+        draft.fill(atMost: .max, on: compute, fill)
+        return draft.matrix
+    }
+
+    /// A matrix under construction: tiles are filled in order, as many at a time as there is time for.
+    package struct Draft {
+        /// To be handed on only once `isComplete`.
+        package let matrix: PackedMatrix
+        private let builder: Builder
+        private var filled = 0
+
+        package init(rows: Int, columns: Int, format: MatrixFormat, on compute: Compute) throws(ComputeError)
+        {
+            matrix = try PackedMatrix(rows: rows, columns: columns, format: format, in: compute.heap)
+            builder = Builder(matrix: matrix, kernels: compute.kernels)
+        }
+
+        package var isComplete: Bool { filled == matrix.tileCount }
+
+        /// Fills the next tiles, on all threads. `fill` is called once for each and must store it.
+        /// - Returns: the tiles.
+        @discardableResult package mutating func fill(
+            atMost count: Int, on compute: Compute, _ fill: (_ tile: Int, _ builder: Builder) -> Void
+        ) -> Range<Int> {
+            let tiles = filled..<filled + min(count, matrix.tileCount - filled)
+            compute.parallel(tiles.count) { fill(tiles.lowerBound + $0, builder) }
+            filled = tiles.upperBound
+            return tiles
+        }
     }
 
     /// The rows of a tile that exist; the rest of a last tile is padding.

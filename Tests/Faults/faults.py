@@ -166,7 +166,7 @@ def main():
         while server.files() > files + 5 and time.time() < deadline:
             time.sleep(1)
         print(f"memory: {memory} kB, then {server.memory()} kB; files: {files}, then {server.files()}")
-        print(f"well-behaved: {WellBehaved.count} answers, {len(WellBehaved.wrong)} wrong")
+        print(f"well-behaved: {WellBehaved.count} answers, {len(WellBehaved.wrong)} wrong", *WellBehaved.wrong[:2])
         failed = [broken != "adapter_refused", server.files() > files + 5, server.memory() > 2 * memory + 50_000,
                   WellBehaved.wrong, WellBehaved.count < 20]
         ends, status = end_under_load(server)

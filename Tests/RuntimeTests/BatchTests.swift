@@ -60,6 +60,29 @@ import Testing
         }
     }
 
+    /// Of prompts that need alike, the first is done before the next begins: sharing would make all of them late.
+    @Test func equalPromptsAreTakenInOneAfterTheOther() throws {
+        let compute = try Compute(threads: 2)
+        let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
+        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        var batch = Batch(
+            pass: pass, limits: RunningSequence.Limits(context: 256, eosIDs: []), tokenizer: nil,
+            maximumSequences: 3, blockBudget: 100)
+        for serial in 0..<3 {
+            let request = EngineRequest(
+                key: RequestKey(connection: 0, serial: serial), adapter: .base,
+                generation: GenerationRequest(
+                    prompt: (0..<200).map { ($0 * 7 + serial) % 128 }, maximumTokens: 1),
+                streams: false, report: { _ in })
+            let waiting = EngineLoop.Waiting(request: request, adapter: nil, arrival: .now)
+            let isIn = batch.admit(waiting, weights: base.weights)
+            #expect(isIn)
+        }
+        var ends: [[Int]] = []
+        while !batch.isEmpty { ends.append(batch.step().map(\.request.key.serial)) }
+        #expect(ends == [[0], [1], [2]])
+    }
+
     /// Blocks of keys and values of an earlier sequence with the same beginning stand for computing them again.
     @Test func aSharedBeginningLeavesTheBitsAlone() throws {
         let compute = try Compute(threads: 2)

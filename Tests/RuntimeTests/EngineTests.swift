@@ -98,11 +98,30 @@ import Testing
 
     @Test func aFullQueueAnswersAtOnce() throws {
         let limit = QueueLimit(2)
-        try limit.enter()
-        try limit.enter()
-        #expect { try limit.enter() } throws: { ($0 as? EngineError)?.kind == .busy }
-        limit.leave()
-        try limit.enter()
+        try limit.enter(1)
+        try limit.enter(1)
+        #expect { try limit.enter(2) } throws: { ($0 as? EngineError)?.kind == .busy }
+        limit.leave(1, forPlace: true)
+        try limit.enter(2)
+    }
+
+    @Test func neitherGreedNorCrowdsKeepOutWhoAsksNowAndThen() throws {
+        let limit = QueueLimit(32)
+        func isFull(_ connection: Int) -> Bool {
+            do {
+                try limit.enter(connection)
+                return false
+            } catch { return error.kind == .busy }
+        }
+        try limit.enter(1)
+        limit.leave(1, forPlace: true)
+        for _ in 0..<20 { try limit.enter(2) }
+        for connection in 3..<13 { try limit.enter(connection) }
+        #expect(isFull(2) && isFull(20))
+        #expect(!isFull(1))
+        #expect(isFull(1))
+        limit.forget(1)
+        #expect(isFull(1))
     }
 
     /// One adapter fits the budget: each request evicts the other's, and each comes back as it was.

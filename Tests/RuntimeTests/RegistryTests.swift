@@ -1,4 +1,5 @@
 import DoraLoader
+import Foundation
 import Testing
 
 @testable import DoraRuntime
@@ -135,6 +136,78 @@ import Testing
         _ = try await engine.load(order("dora-qkv"))
         _ = try await engine.generate([1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
         #expect(await code { try await engine.unload("dora-rslora") } == "not_loaded")
+    }
+
+    @Test func aLoadThatFailsLeavesNoTrace() async throws {
+        let engine = try engine()
+        #expect(
+            await code { _ = try await engine.load(order("new", "dora-qkv-head-dim")) } == "adapter_refused")
+        #expect(
+            await code {
+                _ = try await engine.generate([1], adapter: .named("new", generation: nil), maximumTokens: 1)
+            } == "unknown_adapter")
+        try await engine.unload("dora-qkv", disable: true)
+        #expect(
+            await code { _ = try await engine.load(order("dora-qkv", "dora-qkv-head-dim")) }
+                == "adapter_refused")
+        #expect(
+            await code {
+                _ = try await engine.generate(
+                    [1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
+            } == "adapter_disabled")
+    }
+
+    /// The folder of a name is looked up anew for each load: a link may point elsewhere by then.
+    @Test func aNameMeansWhatItsLinkPointsTo() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for name in ["dora-qkv", "dora-all-linear"] {
+            try FileManager.default.copyItem(
+                atPath: Fixtures.path("adapters/\(name)"), toPath: "\(folder)/\(name)")
+        }
+        let engine = try TestEngine(adapters: [], root: AdapterRoot(folder))
+        for (target, generation) in [("dora-qkv", 1), ("dora-all-linear", 2)] {
+            try? FileManager.default.removeItem(atPath: folder + "/a")
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "/a", withDestinationPath: "\(folder)/\(target)")
+            let reply = try await engine.generate(
+                [3, 4], adapter: .named("a", generation: nil), maximumTokens: 3)
+            #expect(reply.adapter == AdapterIdentity(name: "a", generation: generation))
+            #expect(
+                reply.completion.logprobs
+                    == (try engine.alone([3, 4], adapter: target, maximumTokens: 3)).logprobs)
+            try await engine.unload("a")
+        }
+        try FileManager.default.removeItem(atPath: folder + "/a")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder + "/a", withDestinationPath: Fixtures.path("adapters/dora-qkv"))
+        #expect(
+            await code {
+                _ = try await engine.generate([1], adapter: .named("a", generation: nil), maximumTokens: 1)
+            } == "bad_path")
+    }
+
+    @Test func whatWasLoadedLastIsNotEvictedFirst() async throws {
+        let size = await (try engine()).bytes(of: ["dora-qkv"])[0]
+        let engine = try engine { $0.adapterBytes = 2 * size }
+        _ = try await engine.load(order("used", "dora-saved-bf16"))
+        _ = try await engine.generate([1], adapter: .named("used", generation: nil), maximumTokens: 1)
+        _ = try await engine.load(order("unused", "dora-saved-f16"))
+        _ = try await engine.load(order("third", "dora-qkv"))
+        let loaded = await engine.adapters().filter { $0.state == .loaded }.map(\.name)
+        #expect(Set(loaded) == ["unused", "third"])
+    }
+
+    /// Contents that are in memory already are published again, but not pinned beyond what pins may take.
+    @Test func aSecondPinIsRefusedHoweverItComes() async throws {
+        let size = await (try engine()).bytes(of: ["dora-qkv"])[0]
+        let engine = try engine { $0.adapterBytes = 2 * size }
+        for name in ["dora-saved-bf16", "dora-saved-f16"] { _ = try await engine.load(order(name)) }
+        _ = try await engine.load(order("dora-saved-bf16", replace: true, pin: true))
+        #expect(
+            await code { _ = try await engine.load(order("dora-saved-f16", replace: true, pin: true)) }
+                == "too_many_pinned")
     }
 
     @Test func pinnedAdaptersStayAndLeaveRoomForAnother() async throws {

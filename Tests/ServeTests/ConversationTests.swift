@@ -136,9 +136,51 @@ import Testing
         try await server.stop()
     }
 
+    /// A client cannot make the server keep any number of replies that wait for the one before them.
+    @Test func plainLinesBehindAnUnansweredOneAreReadLater() async throws {
+        let server = try await server()
+        let client = try await server.connect()
+        let bad = String(repeating: "\\x\n", count: 1500)
+        try await client.send("\(Self.prompt)\n\(bad)" + #"{"op":"ping"}"# + "\n")
+        #expect(await client.line() == "negative")
+        for _ in 0..<1500 { #expect(await client.line()?.hasPrefix("!bad_escape") == true) }
+        #expect(await client.line()?.contains("pong") == true)
+        try await server.stop()
+    }
+
+    @Test func aLineThatNeverEndsEndsTheConnection() async throws {
+        var limits = ConnectionLimits()
+        limits.readTimeout = .milliseconds(300)
+        let server = try await server(limits)
+        let client = try await server.connect()
+        // However steadily its bytes come.
+        for _ in 0..<600 where server.state.connectionCount > 0 {
+            try? await client.send("x")
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(server.state.connectionCount == 0)
+        try await server.stop()
+    }
+
+    /// Bytes that nobody reads must not make the system reset the connection before the error has arrived.
+    @Test func whoSendsFarTooMuchStillReadsWhy() async throws {
+        var limits = ConnectionLimits()
+        limits.maximumLine = 2000
+        let server = try await server(limits)
+        let client = try await server.connect()
+        #expect(
+            try await client.ask(String(repeating: "x", count: 4_000_000)).errorCode == "line_too_long")
+        #expect(await client.line() == nil)
+        try await server.stop()
+    }
+
     @Test func aStrangerMustShowTheToken() async throws {
         let server = try await server(token: "open sesame")
-        for line in ["hello there", #"{"op":"ping"}"#, #"{"op":"hello","token":"open sesam"}"#] {
+        let plain = try await server.connect()
+        try await plain.send("hello there\n")
+        #expect(await plain.line()?.hasPrefix("!unauthorized: ") == true)
+        #expect(await plain.line() == nil)
+        for line in [#"{"op":"ping"}"#, #"{"op":"hello","token":"open sesam"}"#] {
             let client = try await server.connect()
             #expect(try await client.ask(line).errorCode == "unauthorized")
             #expect(await client.line() == nil)

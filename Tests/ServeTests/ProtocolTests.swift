@@ -130,3 +130,11 @@ import Testing
         for text in ["", "x", "-1", "101%", "5 apples", "1e3"] { #expect(MemorySize(text) == nil, "\(text)") }
     }
 }
+
+@Suite struct LogTests {
+    /// What a client calls its request cannot pass for a line or a field of the log.
+    @Test func whatClientsSayIsQuoted() {
+        #expect("a\nlevel=\"x\"\u{1B}".quoted == #""a\nlevel=\"x\"\u{1B}""#)
+        #expect(String(repeating: "a", count: 1 << 20).quoted.utf8.count < 1000)
+    }
+}

@@ -51,7 +51,7 @@ final class TestServer: Sendable {
         let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
         let server = LineServer(
             addresses: [.tcp(host: "127.0.0.1", port: 0)], state: state, drainTimeout: drainTimeout,
-            group: .singleton, handlesSignals: false
+            group: .singleton
         ) { addresses in
             for address in addresses { continuation.yield(address) }
         }

@@ -26,16 +26,16 @@ package struct Adapter: Sendable {
         folder path: String, fitting inventory: ModuleInventory, baseName: String?
     ) throws(LoadError) {
         let folder = Folder(path)
-        let configuration = try AdapterConfiguration(folder: path)
+        // Read once: the digest must be that of the configuration in use, even if the file changes now.
+        let file = try AdapterConfiguration.path(in: folder)
+        let bytes = try MappedFile.contents(of: file, atMost: ModelConfiguration.Limit.fileBytes)
+        let configuration = try AdapterConfiguration(parsing: bytes, file: file)
         let matching = try ModuleMatching(configuration)
         let tensors = try AdapterTensors(folder, fitting: inventory)
         let assembly = AdapterAssembly(
             configuration: configuration, matching: matching, tensors: tensors, inventory: inventory)
         var hash = SHA256()
-        hash.update(
-            data: try SHA256.hash(
-                data: MappedFile.contents(of: AdapterConfiguration.path(in: folder), atMost: 1 << 24)
-            ).map { $0 })
+        hash.update(data: SHA256.hash(data: bytes).map { $0 })
         hash.update(data: tensors.digest.map { $0 })
         digest = hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
         self.folder = path

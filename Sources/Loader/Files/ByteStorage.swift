@@ -1,3 +1,5 @@
+import DoraTensor
+
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -31,36 +33,36 @@ enum ByteStorage: Sendable {
 final class OwnedBytes: Sendable {
     // Written once, before the object is shared; only read afterwards.
     nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+    /// Where the bytes of a file lie: it may be as large as it claims, and what it took goes back to the system.
+    private let memory: AlignedMemory?
 
     init(_ bytes: [UInt8]) {
         self.bytes = bytes.withUnsafeBytes(Self.copy)
+        memory = nil
     }
 
     /// The whole of a file, which may change afterwards.
     init(readingFile path: String) throws(LoadError) {
         let file = try MappedFile.open(path)
         defer { close(file.descriptor) }
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: file.size, alignment: 64)
-        var count = 0
-        while count < file.size {
-            let got = read(file.descriptor, copy.baseAddress.map { $0 + count }, file.size - count)
-            if got < 0 && errno == EINTR { continue }
-            guard got > 0 else {
-                let problem = got < 0 ? SystemCall.lastProblem : "it became shorter while it was read"
-                copy.deallocate()
-                throw LoadError(.missing, file: path, "cannot be read (\(problem))", advice: "try again")
-            }
-            count += got
+        let memory: AlignedMemory
+        do { memory = try AlignedMemory(byteCount: file.size) } catch {
+            throw LoadError(
+                .missing, file: path, "cannot be read (there is no memory for its \(file.size) bytes)")
         }
+        let copy = UnsafeMutableRawBufferPointer(start: memory.pointer, count: file.size)
+        try MappedFile.read(file.descriptor, of: path, into: copy)
         bytes = UnsafeRawBufferPointer(copy)
+        self.memory = memory
     }
 
     init(_ floats: [Float]) {
         bytes = floats.withUnsafeBytes(Self.copy)
+        memory = nil
     }
 
     deinit {
-        bytes.deallocate()
+        if memory == nil { bytes.deallocate() }
     }
 
     private static func copy(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {

@@ -70,13 +70,33 @@ package final class MappedFile: Sendable {
     /// A copy of a small file, such as a configuration.
     /// - Parameter limit: bytes; a larger file is refused before it is read.
     package static func contents(of path: String, atMost limit: Int) throws(LoadError) -> [UInt8] {
-        let file = try MappedFile(path: path)
-        guard file.bytes.count <= limit else {
+        let (descriptor, size) = try open(path)
+        defer { close(descriptor) }
+        guard size <= limit else {
             throw LoadError(
-                .malformed, file: path, field: "size", expected: "at most \(limit) bytes",
-                found: "\(file.bytes.count)", advice: "this is not the file that its name says")
+                .malformed, file: path, field: "size", expected: "at most \(limit) bytes", found: "\(size)",
+                advice: "this is not the file that its name says")
         }
-        return withExtendedLifetime(file) { [UInt8](file.bytes) }
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count throws(LoadError) in
+            try read(descriptor, of: path, into: UnsafeMutableRawBufferPointer(buffer))
+            count = size
+        }
+    }
+
+    /// Fills `out` from a file that may change meanwhile, where touching a mapping could raise SIGBUS.
+    static func read(
+        _ descriptor: Int32, of path: String, into out: UnsafeMutableRawBufferPointer
+    ) throws(LoadError) {
+        var count = 0
+        while count < out.count {
+            let got = Glibc.read(descriptor, out.baseAddress.map { $0 + count }, out.count - count)
+            if got < 0 && errno == EINTR { continue }
+            guard got > 0 else {
+                let problem = got < 0 ? SystemCall.lastProblem : "it became shorter while it was read"
+                throw LoadError(.missing, file: path, "cannot be read (\(problem))", advice: "try again")
+            }
+            count += got
+        }
     }
 
     private static func unreadable(_ path: String) -> LoadError {

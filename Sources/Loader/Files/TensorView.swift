@@ -15,6 +15,9 @@ package struct TensorView: Sendable {
     private let storage: ByteStorage
     private let range: Range<Int>
 
+    /// Bytes of memory that the view keeps alive: those of the whole file that it lies in.
+    var retainedBytes: Int { storage.bytes.count }
+
     /// - Parameter range: where the elements lie in `storage`.
     /// - Throws: `LoadError` `.malformed` unless the range holds exactly the elements of `shape`.
     init(

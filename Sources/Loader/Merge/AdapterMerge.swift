@@ -1,6 +1,6 @@
 package import DoraTensor
 
-/// One adapter on its way into one base, a module at a time: between the steps a server can do other work.
+/// One adapter on its way into one base, some tiles of a module at a time: between the steps a server can do other work.
 package struct AdapterMerge {
     /// Adapted as far as the merge has come; other copies of the base are not touched.
     package private(set) var base: BaseModel
@@ -9,8 +9,10 @@ package struct AdapterMerge {
     private let compute: Compute
     /// Linear modules that the adapter changes, in the order of the forward pass.
     private var linear: [ModuleInventory.Module] = []
-    /// The first step is that of everything that is not linear.
+    /// What is not linear comes first, as one.
     private var done = 0
+    /// The linear module that is under way.
+    private var current: LinearMerge?
 
     package init(of adapter: Adapter, into base: consuming BaseModel, on compute: Compute) {
         self.adapter = adapter
@@ -25,26 +27,36 @@ package struct AdapterMerge {
         LoadProgress(stage: "merging", done: done, total: linear.count + 1)
     }
 
-    /// Merges the next module.
+    /// Merges what is not linear, or the next tiles of a linear module.
     /// - Throws: `LoadError` when a replacement does not fit; `ComputeError` when memory runs out. The merge cannot go
     ///   on then.
     package mutating func step() throws {
         if done == 0 {
             try replaceVectors()
             try mergeEmbedding()
-        } else {
-            try mergeLinear(linear[done - 1])
+            done += 1
+        } else if try mergeLinear(linear[done - 1]) {
+            done += 1
         }
-        done += 1
     }
 
-    /// Bytes that the merged matrices will take.
+    /// Bytes that the merged adapter will take.
     package var plannedBytes: Int {
         get throws {
-            try linear.reduce(0) { sum, module in
+            try linear.reduce(embeddingBytes) { sum, module in
                 try sum + format(of: module).byteCount(rows: module.outputs, columns: module.inputs)
             }
         }
+    }
+
+    /// What an embedding's rows are computed from when they are asked for.
+    private var embeddingBytes: Int {
+        guard let module = base.inventory[ModuleInventory.embedding], changes(module) else { return 0 }
+        let floats =
+            (adapter.updates[module.name].map { $0.a.count + $0.b.count + $0.b.count / max(1, $0.rank) } ?? 0)
+            + (tokenRows(module.name)?.rows.count ?? 0)
+        return floats * MemoryLayout<Float>.size
+            + (adapter.replacements[module.weightName]?.retainedBytes ?? 0)
     }
 
     private func format(of module: ModuleInventory.Module) throws -> MatrixFormat {
@@ -89,37 +101,41 @@ package struct AdapterMerge {
         let source = try source(module)
         guard let update = adapter.updates[module.name] else {
             base.weights.embedding = Embedding(source: source)
-            report.add(entry(module, nil, format: "as stored", bytes: 0, survival: nil))
+            report.add(entry(module, nil, format: "as stored", bytes: embeddingBytes, survival: nil))
             return
         }
         let merged = MergedEmbedding(base: source, update: update, on: compute)
         base.weights.embedding = Embedding(source: merged)
         report.add(
-            entry(module, update, format: "computed", bytes: 0, survival: nil), zeros: merged.zeroColumns)
+            entry(module, update, format: "computed", bytes: embeddingBytes, survival: nil),
+            zeros: merged.zeroColumns)
     }
 
-    private mutating func mergeLinear(_ module: ModuleInventory.Module) throws {
-        let source = try source(module)
-        let format = try format(of: module)
-        guard let update = adapter.updates[module.name] else {
-            let matrix = try source.packed(as: format, on: compute)
-            replace(module.name) { $0.matrix = matrix }
-            report.add(entry(module, nil, format: format.name, bytes: matrix.byteCount, survival: nil))
-            return
+    /// - Returns: whether the module is done.
+    private mutating func mergeLinear(_ module: ModuleInventory.Module) throws -> Bool {
+        let update = adapter.updates[module.name]
+        var merge =
+            try current
+            ?? LinearMerge(
+                source: source(module), update: update, format: format(of: module), on: compute)
+        guard let result = merge.step(on: compute) else {
+            current = merge
+            return false
         }
-        let result = try LinearMerge(source: source, update: update, format: format).run(on: compute)
+        current = nil
         replace(module.name) { linear in
             linear.matrix = result.matrix
-            if let added = update.outputBias {
+            if let update, let added = update.outputBias {
                 let bias = linear.bias ?? [Float](repeating: 0, count: added.count)
                 linear.bias = zip(bias, added).map { $0 + update.scaling * $1 }
             }
         }
         report.add(
             entry(
-                module, update, format: format.name, bytes: result.matrix.byteCount, survival: result.survival
-            ),
+                module, update, format: merge.format.name, bytes: result.matrix.byteCount,
+                survival: result.survival),
             zeros: result.zeroRows)
+        return true
     }
 
     /// Biases and norm weights, which an adapter replaces whole.

@@ -6,37 +6,73 @@ import Synchronization
 ///     W = V + s B A,   W'[o] = m[o] / ||W[o]|| * W[o]
 ///
 /// with V the decoded base `[outputs, inputs]`, A `[rank, inputs]`, B `[outputs, rank]`, m `[outputs]` and the norm
-/// along the inputs. Plain LoRA stops at W. All in F32, tile by tile, so the result does not depend on the threads.
+/// along the inputs. Plain LoRA stops at W. All in F32, tile by tile, so the result depends neither on the threads nor
+/// on the steps.
 struct LinearMerge {
     let source: any WeightSource
-    let update: LowRankUpdate
+    /// Nil stores V as it is.
+    let update: LowRankUpdate?
     let format: MatrixFormat
+    private var draft: PackedMatrix.Draft
+    private var total = Tally()
 
     struct Result {
         let matrix: PackedMatrix
-        /// What the format kept of W' - V: 1 is all of it, 0 nothing.
-        let survival: Double
+        /// What the format kept of W' - V: 1 is all of it, 0 nothing; nil without an update.
+        let survival: Double?
         /// Rows of W that are all zero, which no magnitude can scale.
         let zeroRows: Int
     }
 
-    func run(on compute: Compute) throws(ComputeError) -> Result {
-        let tiles = source.rows.roundedUp(to: PackedMatrix.tileRows) / PackedMatrix.tileRows
-        defer { source.dropPages(rows: 0..<source.rows) }
-        let tallies = Mutex([Tally](repeating: Tally(), count: tiles))
-        let matrix = try PackedMatrix.build(
-            rows: source.rows, columns: source.columns, format: format, on: compute
-        ) { tile, builder in
-            let tally = merge(tile: tile, into: builder, on: compute)
-            tallies.withLock { $0[tile] = tally }
-            source.dropPages(behindTile: tile)
-        }
-        // Added in the order of the tiles, whichever thread did them.
-        let total = tallies.withLock { $0.reduce(into: Tally()) { $0.add($1) } }
-        return Result(matrix: matrix, survival: total.survival, zeroRows: total.zeroRows)
+    /// Elements that a step merges, some milliseconds' work.
+    private static let stepElements = 1 << 20
+
+    init(
+        source: any WeightSource, update: LowRankUpdate?, format: MatrixFormat, on compute: Compute
+    ) throws(ComputeError) {
+        self.source = source
+        self.update = update
+        self.format = format
+        draft = try PackedMatrix.Draft(
+            rows: source.rows, columns: source.columns, format: format, on: compute)
     }
 
-    private func merge(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally {
+    /// Merges the next tiles.
+    /// - Returns: the matrix, when none is left.
+    mutating func step(on compute: Compute) -> Result? {
+        let count = Self.stepElements / max(1, PackedMatrix.tileRows * source.columns)
+        let tallies = Mutex<[Int: Tally]>([:])
+        var draft = draft
+        let tiles = draft.fill(atMost: max(count, 4 * compute.threads), on: compute) { tile, builder in
+            if let tally = fill(tile: tile, into: builder, on: compute) {
+                tallies.withLock { $0[tile] = tally }
+            }
+            source.dropPages(behindTile: tile)
+        }
+        self.draft = draft
+        // Added in the order of the tiles, whichever thread did them.
+        tallies.withLock { tallies in
+            for tile in tiles { if let tally = tallies[tile] { total.add(tally) } }
+        }
+        guard draft.isComplete else { return nil }
+        source.dropPages(rows: 0..<source.rows)
+        return Result(
+            matrix: draft.matrix, survival: update == nil ? nil : total.survival, zeroRows: total.zeroRows)
+    }
+
+    private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
+        if let update { return merge(update, tile: tile, into: builder, on: compute) }
+        if format == source.nativeFormat {
+            source.storeNative(tile: tile, in: builder, on: compute)
+        } else {
+            source.storeDecoded(tile: tile, in: builder, on: compute)
+        }
+        return nil
+    }
+
+    private func merge(
+        _ update: LowRankUpdate, tile: Int, into builder: PackedMatrix.Builder, on compute: Compute
+    ) -> Tally {
         let count = PackedMatrix.tileRows * source.columns
         return withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * count) { memory in
             guard let before = memory.baseAddress else { return Tally() }
@@ -44,7 +80,7 @@ struct LinearMerge {
             let stored = merged + count
             source.decodeTile(tile, into: before, on: compute)
             merged.update(from: before, count: count)
-            addUpdate(tile: tile, to: merged)
+            add(update, tile: tile, to: merged)
             var tally = Tally()
             if let magnitude = update.magnitude {
                 tally.zeroRows = rescale(tile: tile, merged, to: magnitude, on: compute)
@@ -58,7 +94,7 @@ struct LinearMerge {
     }
 
     /// `rows += s B[tile] A`, always with sixteen rows: OpenBLAS's rounding depends on the shape.
-    private func addUpdate(tile: Int, to rows: UnsafeMutablePointer<Float>) {
+    private func add(_ update: LowRankUpdate, tile: Int, to rows: UnsafeMutablePointer<Float>) {
         let range = source.rowRange(ofTile: tile)
         var factor = Array(update.b[range.lowerBound * update.rank..<range.upperBound * update.rank])
         factor += [Float](repeating: 0, count: (PackedMatrix.tileRows - range.count) * update.rank)

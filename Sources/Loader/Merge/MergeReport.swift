@@ -6,7 +6,7 @@ package struct MergeReport: Sendable {
         package let rank: Int
         package let scaling: Float
         package let hasMagnitude: Bool
-        /// Bytes of the new matrix; 0 where rows are computed when asked for.
+        /// Bytes of the new matrix, or of what the rows of an embedding are computed from.
         package let bytes: Int
         package let format: String
         /// The share of W' - V that the stored matrix kept; nil where nothing was rounded.

@@ -9,17 +9,6 @@ import DoraLoader
 struct AdapterRegistry {
     typealias Ticket = Int
 
-    /// A load to carry out.
-    struct Load: Equatable {
-        let ticket: Ticket
-        let name: String
-        let folder: String
-        fileprivate(set) var isPinned: Bool
-        /// False once the name was unloaded meanwhile: those who wait are still served, nobody after them.
-        fileprivate(set) var isWanted = true
-        fileprivate(set) var charged = 0
-    }
-
     /// What a choice of adapter comes to.
     enum Resolution: Equatable {
         /// Served now; holds a lease.
@@ -28,37 +17,14 @@ struct AdapterRegistry {
         case waiting(Ticket, starting: Load?)
     }
 
-    struct Generation {
-        let digest: String
-        let weights: ModelWeights
-        let bytes: Int
-        var leases = 0
-        var lastUsed = 0
-    }
-
-    struct Entry {
-        var folder: String
-        var isPinned = false
-        var isDisabled = false
-        /// The generation that the name means, while it is resident.
-        var current: Int?
-        /// What the name meant last, resident or not.
-        var latest: (generation: Int, digest: String)?
-        /// The generation of every content that the name has ever stood for: a content that comes back, be it after
-        /// an eviction or because somebody changed their mind, is the same generation.
-        var published: [String: Int] = [:]
-        var load: Ticket?
-    }
-
     /// Bytes that merged matrices may take.
     let budget: Int
     let standard: String?
     let root: AdapterRoot?
     private(set) var entries: [String: Entry] = [:]
-    private(set) var generations: [AdapterIdentity: Generation] = [:]
+    private(set) var residents = ResidentAdapters()
     private(set) var loads: [Ticket: Load] = [:]
     private var nextTicket = 1
-    private var clock = 0
     private(set) var evictions = 0
 
     /// - Parameters:
@@ -68,13 +34,11 @@ struct AdapterRegistry {
         self.budget = budget
         self.standard = standard
         self.root = root
-        for adapter in adapters { entries[adapter.name] = Entry(folder: adapter.folder) }
+        for adapter in adapters { entries[adapter.name] = Entry(place: .folder(adapter.folder)) }
     }
 
     /// Bytes of every generation in memory and of the loads under way.
-    var bytes: Int {
-        generations.values.reduce(0) { $0 + $1.bytes } + loads.values.reduce(0) { $0 + $1.charged }
-    }
+    var bytes: Int { residents.bytes + loads.values.reduce(0) { $0 + $1.charged } }
 
     // MARK: Requests
 
@@ -94,7 +58,9 @@ struct AdapterRegistry {
                 .conflict, "adapter_disabled", "adapter '\(name)' is disabled", param: "adapter")
         }
         if let current = entry.current, generation == nil || generation == current {
-            return .ready(lease(AdapterIdentity(name: name, generation: current)))
+            let identity = AdapterIdentity(name: name, generation: current)
+            residents.lease(identity)
+            return .ready(identity)
         }
         if let generation, entry.current != nil || (entry.latest.map { $0.generation != generation } ?? true)
         {
@@ -104,24 +70,19 @@ struct AdapterRegistry {
                     + (entry.current.map { ", but at \($0)" } ?? ""), param: "adapter")
         }
         if let ticket = entry.load { return .waiting(ticket, starting: nil) }
-        let load = start(name, folder: entry.folder, isPinned: entry.isPinned)
+        let load = try start(name, entry.place, isPinned: entry.isPinned)
         return .waiting(load.ticket, starting: load)
     }
 
     /// Keeps a generation until `release`.
-    @discardableResult mutating func lease(_ identity: AdapterIdentity) -> AdapterIdentity {
-        clock += 1
-        generations[identity]?.leases += 1
-        generations[identity]?.lastUsed = clock
-        return identity
-    }
+    mutating func lease(_ identity: AdapterIdentity) { residents.lease(identity) }
 
-    func weights(_ identity: AdapterIdentity) -> ModelWeights? { generations[identity]?.weights }
+    func weights(_ identity: AdapterIdentity) -> ModelWeights? { residents[identity]?.weights }
 
     /// Gives a lease back.
     /// - Returns: whether the generation has left memory with it.
     mutating func release(_ identity: AdapterIdentity) -> Bool {
-        generations[identity]?.leases -= 1
+        residents.release(identity)
         return dropIfDone(identity)
     }
 
@@ -133,14 +94,9 @@ struct AdapterRegistry {
         _ name: String, path: String?, isReplacement: Bool, expectedGeneration: Int?, isPinned: Bool
     ) throws(EngineError) -> (load: Load, isNew: Bool) {
         try AdapterName.check(name)
-        let folder: String
-        if let path {
-            guard let found = try root?.folder(path) else { throw unknown(name, path: path) }
-            folder = found
-        } else {
-            folder = try entry(name).folder
-        }
-        let entry = entries[name] ?? Entry(folder: folder)
+        let place: AdapterPlace = if let path { .underRoot(path) } else { try entry(name).place }
+        let folder = try folder(of: place, name)
+        let entry = entries[name] ?? Entry(place: place)
         if let expectedGeneration, expectedGeneration != entry.latest?.generation ?? 0 {
             throw EngineError(
                 .conflict, "generation_mismatch",
@@ -157,23 +113,24 @@ struct AdapterRegistry {
                 throw EngineError(
                     .conflict, "loading", "adapter '\(name)' is being loaded; try again", param: "name")
             }
+            if isPinned && load.charged > 0 { try checkPin(load, bytes: load.charged) }
             loads[ticket]?.isPinned = load.isPinned || isPinned
             return (load, false)
         }
         entries[name] = entry
-        entries[name]?.isDisabled = false
-        return (start(name, folder: folder, isPinned: isPinned), true)
+        return (try start(name, place, isPinned: isPinned), true)
     }
 
     /// Whether the contents of a load are in memory already, so that nothing has to be merged: they are published again.
     mutating func revive(
         _ ticket: Ticket, digest: String
-    ) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
+    ) throws(EngineError) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
         guard let load = loads[ticket], let number = entries[load.name]?.published[digest] else {
             return nil
         }
         let identity = AdapterIdentity(name: load.name, generation: number)
-        guard generations[identity] != nil else { return nil }
+        guard let resident = residents[identity] else { return nil }
+        if load.isPinned { try checkPin(load, bytes: resident.bytes) }
         return (identity, finish(load, identity, digest))
     }
 
@@ -189,11 +146,11 @@ struct AdapterRegistry {
         }
         if load.isPinned { try checkPin(load, bytes: needed) }
         // Not what the load is to replace: it is served until then, and still if the load fails.
-        let idle = idleIdentities().filter { $0.name != load.name }
+        let idle = residents.idle.filter { $0.name != load.name && entries[$0.name]?.isPinned != true }
         var room = budget - bytes
         var victims: [AdapterIdentity] = []
         for identity in idle where room < needed {
-            room += generations[identity]?.bytes ?? 0
+            room += residents[identity]?.bytes ?? 0
             victims.append(identity)
         }
         guard room >= needed else {
@@ -210,35 +167,35 @@ struct AdapterRegistry {
     /// Makes a merged adapter visible: from here on the name means it.
     /// - Returns: its identity; the generation before, if it has left memory already.
     mutating func publish(
-        _ ticket: Ticket, digest: String, weights: ModelWeights, bytes: Int
+        _ ticket: Ticket, digest: String, weights: ModelWeights
     ) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
         guard let load = loads[ticket] else { return nil }
         let published = entries[load.name]?.published ?? [:]
         let number = published[digest] ?? published.count + 1
         let identity = AdapterIdentity(name: load.name, generation: number)
-        if generations[identity] == nil {
-            generations[identity] = Generation(digest: digest, weights: weights, bytes: bytes)
-        }
+        residents.add(identity, digest: digest, weights: weights, bytes: load.charged)
         return (identity, finish(load, identity, digest))
     }
 
     /// A load came to nothing; what the name meant before it still does.
     mutating func fail(_ ticket: Ticket) {
-        guard let load = loads.removeValue(forKey: ticket) else { return }
-        if entries[load.name]?.load == ticket { entries[load.name]?.load = nil }
+        guard let load = loads.removeValue(forKey: ticket), var entry = entries[load.name] else { return }
+        if entry.load == ticket { entry.load = nil }
+        entries[load.name] = entry.isWorthKeeping ? entry : nil
     }
 
     /// Frees a name; its memory goes with the last request that uses it.
     /// - Returns: the generation, if it has left memory already.
     mutating func unload(_ name: String, disable: Bool) throws(EngineError) -> AdapterIdentity? {
-        guard var entry = entries[name], entry.current != nil || entry.load != nil || disable else {
+        var entry = try entry(name)
+        guard entry.current != nil || entry.load != nil || disable else {
             throw EngineError(.notFound, "not_loaded", "adapter '\(name)' is not loaded", param: "name")
         }
         let identity = entry.current.map { AdapterIdentity(name: name, generation: $0) }
         if let ticket = entry.load, let load = loads[ticket] {
             loads[ticket]?.isWanted = false
             // Naming it again means what was ordered last.
-            entry.folder = load.folder
+            entry.place = load.place
         }
         entry.load = nil
         entry.current = nil
@@ -250,22 +207,33 @@ struct AdapterRegistry {
 
     /// Lets a generation go that nobody leased, e.g. one published for waiters who have left.
     mutating func dropIfDone(_ identity: AdapterIdentity) -> Bool {
-        guard let generation = generations[identity], generation.leases == 0,
+        guard let resident = residents[identity], resident.leases == 0,
             entries[identity.name]?.current != identity.generation
         else { return false }
-        generations[identity] = nil
+        residents.remove(identity)
         return true
     }
 }
 
 extension AdapterRegistry {
     /// What is known of a name, be it from the command line or from the root.
-    private mutating func entry(_ name: String) throws(EngineError) -> Entry {
+    private func entry(_ name: String) throws(EngineError) -> Entry {
         if let entry = entries[name] { return entry }
-        guard let folder = try root?.folder(name) else { throw unknown(name, path: nil) }
-        let entry = Entry(folder: folder)
-        entries[name] = entry
+        let entry = Entry(place: .underRoot(name))
+        _ = try folder(of: entry.place, name)
         return entry
+    }
+
+    /// Where a place is now: the links of a root may point elsewhere than before.
+    private func folder(of place: AdapterPlace, _ name: String) throws(EngineError) -> String {
+        switch place {
+        case .folder(let path): return path
+        case .underRoot(let path):
+            guard let folder = try root?.folder(path) else {
+                throw unknown(name, path: path == name ? nil : path)
+            }
+            return folder
+        }
     }
 
     private func unknown(_ name: String, path: String?) -> EngineError {
@@ -277,11 +245,15 @@ extension AdapterRegistry {
             param: path == nil ? "adapter" : "path")
     }
 
-    private mutating func start(_ name: String, folder: String, isPinned: Bool) -> Load {
-        let load = Load(ticket: nextTicket, name: name, folder: folder, isPinned: isPinned)
+    private mutating func start(
+        _ name: String, _ place: AdapterPlace, isPinned: Bool
+    ) throws(EngineError) -> Load {
+        let folder = try folder(of: place, name)
+        let load = Load(
+            ticket: nextTicket, name: name, place: place, folder: folder, isPinned: isPinned)
         nextTicket += 1
         loads[load.ticket] = load
-        entries[name]?.load = load.ticket
+        entries[name, default: Entry(place: place)].load = load.ticket
         return load
     }
 
@@ -297,8 +269,9 @@ extension AdapterRegistry {
         if load.isWanted {
             entry.latest = (identity.generation, digest)
             entry.load = nil
-            entry.folder = load.folder
+            entry.place = load.place
             entry.isPinned = load.isPinned
+            entry.isDisabled = false
             entry.current = identity.generation
         }
         entries[load.name] = entry
@@ -311,7 +284,7 @@ extension AdapterRegistry {
             guard entry.value.isPinned, entry.key != load.name, let number = entry.value.current else {
                 return sum
             }
-            return sum + (generations[AdapterIdentity(name: entry.key, generation: number)]?.bytes ?? 0)
+            return sum + (residents[AdapterIdentity(name: entry.key, generation: number)]?.bytes ?? 0)
         }
         if pinned + 2 * needed > budget {
             throw EngineError(
@@ -321,16 +294,9 @@ extension AdapterRegistry {
         }
     }
 
-    /// What may be evicted, least recently used first.
-    private func idleIdentities() -> [AdapterIdentity] {
-        generations.filter { identity, generation in
-            generation.leases == 0 && entries[identity.name]?.isPinned != true
-        }.sorted { $0.value.lastUsed < $1.value.lastUsed }.map(\.key)
-    }
-
     private mutating func evict(_ identity: AdapterIdentity) {
         entries[identity.name]?.current = nil
-        generations[identity] = nil
+        residents.remove(identity)
         evictions += 1
     }
 }

@@ -50,3 +50,11 @@ package struct AdapterRoot: Sendable {
         return String(cString: real)
     }
 }
+
+/// What a name stands for on disk.
+enum AdapterPlace: Equatable {
+    /// As the command line gave it.
+    case folder(String)
+    /// Relative to the adapter root.
+    case underRoot(String)
+}

@@ -15,8 +15,9 @@ package struct AdapterStatus: Sendable, Equatable {
 
 extension AdapterRegistry {
     /// Every name and every generation in memory, sorted.
-    func statuses() -> [AdapterStatus] {
-        var found: [AdapterStatus] = generations.map { identity, generation in
+    /// - Parameter onDisk: names of the adapters under the root.
+    func statuses(onDisk: [String]) -> [AdapterStatus] {
+        var found: [AdapterStatus] = residents.all.map { identity, generation in
             let entry = entries[identity.name]
             let isCurrent = entry?.current == identity.generation
             return AdapterStatus(
@@ -32,7 +33,7 @@ extension AdapterRegistry {
                 requests: 0)
         }
         let seen = Set(found.map(\.name))
-        let names = Set(entries.keys).union(root?.names() ?? []).subtracting(seen)
+        let names = Set(entries.keys).union(onDisk).subtracting(seen)
         found += names.map { name in
             AdapterStatus(
                 name: name, state: entries[name]?.isDisabled == true ? .disabled : .available,

@@ -25,11 +25,15 @@ struct Batch {
         var failure: EngineError?
     }
 
+    /// Each block is a mapping of its own, and Linux allows a process 65,530.
+    private static let mostBlocks = 1 << 15
+
     let pass: ForwardPass
     private let limits: RunningSequence.Limits
     private let tokenizer: (any Tokenizer)?
     private let maximumSequences: Int
-    private let blockBudget: Int
+    /// Blocks of keys and values that may exist.
+    let blockBudget: Int
     private var running: [Running] = []
     var prefixes = PrefixCache()
 
@@ -41,7 +45,7 @@ struct Batch {
         self.limits = limits
         self.tokenizer = tokenizer
         self.maximumSequences = maximumSequences
-        self.blockBudget = blockBudget
+        self.blockBudget = min(blockBudget, Self.mostBlocks)
     }
 
     var count: Int { running.count }
@@ -130,15 +134,15 @@ struct Batch {
         guard let first = prompts.first else { return [] }
         func pending(_ index: Int) -> Int { running[index].sequence.pendingTokens }
         let kept = min(pending(first), (room + 1) / 2)
+        var counts = [first: kept]
         var left = room - kept
-        var shares: [(index: Int, count: Int)] = []
-        for index in prompts.dropFirst().sorted(by: { (pending($0), $0) < (pending($1), $1) }) where left > 0
-        {
-            let count = min(pending(index), left)
+        // Of equals the first, so that it is done before the next begins.
+        for index in prompts.sorted(by: { (pending($0), $0) < (pending($1), $1) }) where left > 0 {
+            let count = min(pending(index) - counts[index, default: 0], left)
+            if count > 0 { counts[index, default: 0] += count }
             left -= count
-            shares.append((index, count))
         }
-        return [(first, min(pending(first), kept + left))] + shares
+        return counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     private mutating func accept(_ logits: UnsafeBufferPointer<Float>, running index: Int) {

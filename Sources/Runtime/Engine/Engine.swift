@@ -1,7 +1,7 @@
+import Dispatch
 package import DoraLoader
 package import DoraTensor
 import Foundation
-import Synchronization
 
 /// One base, many adapters, many requests: the way into the thread that owns them all.
 ///
@@ -33,6 +33,9 @@ package final class Engine: Sendable {
     package let context: Int
     private let inbox: Inbox<EngineMessage>
     private let queue: QueueLimit
+    private let root: AdapterRoot?
+    /// Looks through the root, which may take long, beside the engine and its callers.
+    private let listing = DispatchQueue(label: "adapter root")
 
     /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
     package init(
@@ -44,6 +47,7 @@ package final class Engine: Sendable {
         let queue = QueueLimit(options.maximumQueue)
         self.inbox = inbox
         self.queue = queue
+        root = options.root
         nonisolated(unsafe) let pass = try ForwardPass(
             base.configuration, halfCache: options.halfCache,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
@@ -69,7 +73,7 @@ package final class Engine: Sendable {
             try GenerationRequest.check(
                 request.generation.prompt, vocabularySize: configuration.vocabularySize, context: context)
         } catch { throw EngineError(error) }
-        try queue.enter()
+        try queue.enter(request.key.connection)
         inbox.send(.generate(request, ContinuousClock.now))
     }
 
@@ -88,7 +92,7 @@ package final class Engine: Sendable {
     ) { inbox.send(.unload(name, disable: disable, reply)) }
 
     package func adapters(_ reply: @escaping @Sendable ([AdapterStatus]) -> Void) {
-        inbox.send(.adapters(reply))
+        listing.async { [root, inbox] in inbox.send(.adapters(onDisk: root?.names() ?? [], reply)) }
     }
 
     package func statistics(_ reply: @escaping @Sendable (EngineStatistics) -> Void) {
@@ -114,30 +118,9 @@ enum EngineMessage: Sendable {
     case cancelAll(Int)
     case load(AdapterOrder, @Sendable (Result<AdapterIdentity, EngineError>) -> Void)
     case unload(String, disable: Bool, @Sendable (Result<Void, EngineError>) -> Void)
-    case adapters(@Sendable ([AdapterStatus]) -> Void)
+    case adapters(onDisk: [String], @Sendable ([AdapterStatus]) -> Void)
     case statistics(@Sendable (EngineStatistics) -> Void)
     /// An adapter was read from its folder, or could not be.
     case read(AdapterRegistry.Ticket, Result<Adapter, EngineError>)
     case stop
-}
-
-/// How many requests wait for a place; counted where they are sent, so that a full queue answers at once.
-final class QueueLimit: Sendable {
-    private let maximum: Int
-    private let count = Mutex(0)
-
-    init(_ maximum: Int) { self.maximum = maximum }
-
-    func enter() throws(EngineError) {
-        let isFull = count.withLock { count in
-            if count >= maximum { return true }
-            count += 1
-            return false
-        }
-        if isFull {
-            throw EngineError(.busy, "busy", "\(maximum) requests are waiting already; try again later")
-        }
-    }
-
-    func leave() { count.withLock { $0 -= 1 } }
 }

@@ -1,7 +1,7 @@
 import DoraLoader
 import Foundation
 
-/// A load whose adapter has been read: its matrices are merged one by one, between the steps.
+/// A load whose adapter has been read: its matrices are merged a few tiles at a time, between the steps.
 struct PendingMerge {
     let ticket: AdapterRegistry.Ticket
     let name: String
@@ -58,7 +58,7 @@ extension EngineLoop {
         guard let load = registry.loads[ticket] else { return }
         do {
             let adapter = try result.get()
-            if let (identity, gone) = registry.revive(ticket, digest: adapter.digest) {
+            if let (identity, gone) = try registry.revive(ticket, digest: adapter.digest) {
                 if let gone { forget(gone) }
                 serve(ticket, identity)
                 return
@@ -72,9 +72,10 @@ extension EngineLoop {
         } catch { failLoad(ticket, load.name, EngineError(error)) }
     }
 
-    /// Merges at least one module, and goes on for about as long as a step took: running sequences wait at most twice
-    /// as long for a token while an adapter is merged.
-    mutating func mergeFor(_ time: Duration) {
+    /// Merges for half as long as the last step took, or a few tiles, which are a few milliseconds: running sequences
+    /// wait about half as long again for a token while an adapter is merged.
+    mutating func mergeBeside(_ step: Duration) {
+        let time = step / 2
         let start = ContinuousClock.now
         var last = Duration.zero
         repeat {
@@ -99,8 +100,7 @@ extension EngineLoop {
         let report = pending.merge.report
         guard
             let (identity, gone) = registry.publish(
-                pending.ticket, digest: pending.digest, weights: pending.merge.base.weights,
-                bytes: report.bytes)
+                pending.ticket, digest: pending.digest, weights: pending.merge.base.weights)
         else { return }
         statistics.merges += 1
         if let gone { forget(gone) }

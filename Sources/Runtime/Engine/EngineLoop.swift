@@ -60,7 +60,7 @@ struct EngineLoop {
             }
             admit()
             let stepTime = ContinuousClock().measure { step() }
-            mergeFor(batch.isEmpty ? .zero : stepTime)
+            mergeBeside(batch.isEmpty ? .zero : stepTime)
             readNext()
         }
     }
@@ -69,10 +69,12 @@ struct EngineLoop {
         switch message {
         case .generate(let request, let arrival): bind(request, arrival)
         case .cancel(let key): cancel { $0 == key }
-        case .cancelAll(let connection): cancel { $0.connection == connection }
+        case .cancelAll(let connection):
+            cancel { $0.connection == connection }
+            queueLimit.forget(connection)
         case .load(let order, let reply): load(order, reply)
         case .unload(let name, let disable, let reply): unload(name, disable: disable, reply)
-        case .adapters(let reply): reply(registry.statuses())
+        case .adapters(let onDisk, let reply): reply(registry.statuses(onDisk: onDisk))
         case .statistics(let reply): reply(currentStatistics())
         case .read(let ticket, let result): prepareMerge(ticket, result)
         case .stop: return
@@ -107,7 +109,7 @@ struct EngineLoop {
     }
 
     mutating func fail(_ request: EngineRequest, _ error: EngineError) {
-        queueLimit.leave()
+        queueLimit.leave(request.key.connection, forPlace: false)
         statistics.failed += 1
         request.report(.failed(error))
     }
@@ -123,7 +125,7 @@ struct EngineLoop {
             }
             guard batch.admit(waiting, weights: weights) else { return }
             _ = queue.next()
-            queueLimit.leave()
+            queueLimit.leave(waiting.request.key.connection, forPlace: true)
         }
     }
 
@@ -135,7 +137,7 @@ struct EngineLoop {
             idle += meant.map { Waiting(request: $0.request, adapter: nil, arrival: $0.arrival) }
         }
         for waiting in idle {
-            queueLimit.leave()
+            queueLimit.leave(waiting.request.key.connection, forPlace: false)
             statistics.cancelled += 1
             release(waiting.adapter)
             waiting.request.report(.finished(.cancelled(waiting)))
@@ -185,7 +187,7 @@ struct EngineLoop {
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBlocks * batch.pass.geometry.blockBytes
-        now.keyValueBudget = options.keyValueBytes
+        now.keyValueBudget = batch.blockBudget * batch.pass.geometry.blockBytes
         now.adapterBytes = registry.bytes
         now.adapterBudget = options.adapterBytes
         return now

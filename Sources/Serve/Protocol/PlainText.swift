@@ -1,3 +1,5 @@
+import DoraRuntime
+
 /// Prompts and texts on one line of the protocol: line feed, carriage return, tab and backslash are escaped.
 package enum PlainText {
     /// An escape that the protocol does not know.
@@ -22,6 +24,11 @@ package enum PlainText {
             }
         }
         return line
+    }
+
+    /// The reply to a line that could not be answered.
+    static func line(for error: EngineError) -> String {
+        "!" + escape("\(error.code): \(error.message)")
     }
 
     /// The text of a line; `\!` is what `escape` writes before a leading `!`.

@@ -42,6 +42,8 @@ struct LineBuffer {
     /// What was left without a line feed when the input ended.
     mutating func rest() -> [UInt8]? {
         searched = 0
-        return isEmpty ? nil : bytes.readBytes(length: bytes.readableBytes)
+        guard !isEmpty, var line = bytes.readBytes(length: bytes.readableBytes) else { return nil }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        return line
     }
 }

@@ -14,8 +14,6 @@ struct LineServer: Service {
     let state: ServerState
     let drainTimeout: Duration
     let group: MultiThreadedEventLoopGroup
-    /// Whether a signal during the drain ends the program.
-    var handlesSignals = true
     /// Called with the addresses that are listened on, ports included.
     let whenListening: @Sendable ([SocketAddress]) -> Void
 
@@ -26,11 +24,6 @@ struct LineServer: Service {
         for address in addresses { listeners.append(try await listen(address)) }
         whenListening(listeners.compactMap(\.localAddress))
         try? await gracefulShutdown()
-        if handlesSignals {
-            // A second signal is meant: it ends the program at once.
-            signal(SIGTERM) { _ in _exit(ExitStatus.interrupted.rawValue) }
-            signal(SIGINT) { _ in _exit(ExitStatus.interrupted.rawValue) }
-        }
         state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
         for listener in listeners { try? await listener.close() }
         let whenEmpty = group.next().makePromise(of: Void.self)

@@ -5,6 +5,8 @@ struct PlainReplies {
     private var first = 0
 
     var isEmpty: Bool { replies.isEmpty }
+    /// Replies that are awaited, or wait for one before them.
+    var count: Int { replies.count }
 
     /// A place in the order.
     mutating func open() -> Int {

@@ -5,12 +5,12 @@ extension ServerState {
     /// One line for a request that has ended; never what was asked or answered.
     func log(_ event: EngineEvent, connection: Int, id: RequestID?) {
         var metadata: Logger.Metadata = ["connection": "\(connection)"]
-        if let id { metadata["id"] = "\(id)" }
+        if let id { metadata["id"] = "\(id.quoted)" }
         switch event {
         case .piece: return
         case .failed(let error):
             metadata["code"] = "\(error.code)"
-            metadata["problem"] = "\(error.message)"
+            metadata["problem"] = "\(error.message.quoted)"
             logger.info("request refused", metadata: metadata)
         case .finished(let reply):
             metadata["adapter"] = "\(reply.adapter?.description ?? "base")"
@@ -39,11 +39,31 @@ extension Logger {
                     "adapter": "\(identity)", "digest": "\(digest.prefix(12))", "bytes": "\(bytes)",
                     "merge_s": "\((seconds * 1e3).rounded() / 1e3)",
                 ])
-            for text in warnings { warning("\(text)", metadata: ["adapter": "\(identity)"]) }
+            for text in warnings { warning("\(text.quoted)", metadata: ["adapter": "\(identity)"]) }
         case .failed(let name, let error):
-            warning("adapter refused", metadata: ["adapter": "\(name)", "problem": "\(error.message)"])
+            warning(
+                "adapter refused", metadata: ["adapter": "\(name)", "problem": "\(error.message.quoted)"])
         case .evicted(let identity): info("adapter evicted", metadata: ["adapter": "\(identity)"])
         case .freed(let identity): info("adapter freed", metadata: ["adapter": "\(identity)"])
         }
+    }
+}
+
+extension RequestID {
+    /// As it stands in a line of the log.
+    fileprivate var quoted: String {
+        switch self {
+        case .string(let text): text.quoted
+        case .int(let number): "\(number)"
+        }
+    }
+}
+
+extension String {
+    /// In quotes, not too long, and without what could pass for another field or another line.
+    var quoted: String {
+        let limit = 500
+        let shown = unicodeScalars.prefix(limit).map { $0.escaped(asASCII: false) }.joined()
+        return "\"\(shown)\(unicodeScalars.dropFirst(limit).isEmpty ? "" : "…")\""
     }
 }

@@ -7,6 +7,10 @@ import ServiceLifecycle
 import Synchronization
 import UnixSignals
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// One run of `dora-serve`: loads the base, merges the adapters that it was given, serves until told to stop.
 package struct Serving: Sendable {
     private let settings: ServerSettings
@@ -21,6 +25,7 @@ package struct Serving: Sendable {
 
     /// - Throws: `LoadError`, `EngineError`, `ListenProblem` and what the layers below throw.
     package func run() async throws {
+        Self.allowManyFiles()
         // A mistake in an adapter's path need not wait for the model.
         for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
@@ -47,12 +52,33 @@ package struct Serving: Sendable {
                     service: HangupService(root: settings.root, logger: logger),
                     successTerminationBehavior: .ignore),
             ],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+            logger: quiet)
         configuration.maximumGracefulShutdownDuration = settings.drainTimeout + .seconds(5)
         let serviceGroup = ServiceGroup(configuration: configuration)
         services.withLock { $0 = serviceGroup }
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let listening = Task { await Self.listen(to: signals, serviceGroup) }
+        defer { listening.cancel() }
         try await serviceGroup.run()
         try await group.shutdownGracefully()
+    }
+
+    /// The first signal drains; a second one is meant, and ends the program at once.
+    private static func listen(to signals: UnixSignalsSequence, _ services: ServiceGroup) async {
+        var isFirst = true
+        for await _ in signals {
+            if !isFirst { _exit(ExitStatus.interrupted.rawValue) }
+            isFirst = false
+            await services.triggerGracefulShutdown()
+        }
+    }
+
+    /// Each connection is an open file, and the usual limit is lower than that of connections.
+    private static func allowManyFiles() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     /// The service group's own messages are of no use to those who run a server.
