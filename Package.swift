@@ -104,6 +104,14 @@ let package = Package(
             ],
             path: "Benchmarks/dora-bench",
             swiftSettings: strict),
+        .executableTarget(
+            name: "dora-accuracy",
+            dependencies: [
+                "DoraRuntime", "DoraLoader", "DoraTensor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Benchmarks/dora-accuracy",
+            swiftSettings: strict),
 
         .testTarget(name: "TensorTests", dependencies: ["DoraTensor"], swiftSettings: strict),
         .testTarget(
@@ -114,7 +122,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor"],
+            name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor", "dora-accuracy"],
             swiftSettings: strict),
         .testTarget(
             name: "ServeTests",

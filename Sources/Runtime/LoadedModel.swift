@@ -14,7 +14,7 @@ package struct LoadedModel {
     package let warnings: [String]
     package let loadTime: Duration
     package let mergeTime: Duration
-    private let eosIDs: [Int]
+    package let eosIDs: [Int]
     private let compute: Compute
 
     /// - Throws: `LoadError`, `ComputeError`.

@@ -3,6 +3,7 @@ import DoraRuntime
 import DoraTensor
 import FoundationEssentials
 import Testing
+import dora_accuracy
 
 /// The trained model that comes with the program, on the default path.
 @Suite struct DemoModelTests {
@@ -18,25 +19,21 @@ import Testing
                 threads: 2))
     }
 
-    /// The paragraphs of the general text, each a text of its own.
-    private func text(_ tokenizer: any Tokenizer) throws -> [[Int]] {
-        let text = try String(
-            contentsOf: Self.models.appending(path: "evaluation/general.txt"), encoding: .utf8)
-        return text.split(separator: "\n\n").map { tokenizer.encode(String($0), addingSpecialTokens: true) }
-            .filter { !$0.isEmpty }
-    }
-
     @Test(arguments: [nil, "sentiment", "topic"] as [String?]) func theDefaultPathStaysCloseToF32(
         adapter: String?
     ) throws {
         let exact = try load(adapter, storage: StorageOptions(weights: .f32, merged: .f32))
         let stored = try load(adapter, storage: StorageOptions())
+        let text = try String(
+            contentsOf: Self.models.appending(path: "evaluation/general.txt"), encoding: .utf8)
         let found = try Divergence(
             of: stored.weights, from: exact.weights, exact.configuration,
-            texts: text(#require(exact.tokenizer)))
+            texts: Divergence.paragraphs(text, #require(exact.tokenizer), end: exact.eosIDs.first),
+            on: Compute(threads: 2))
         #expect(found.tokens >= 2000)
         #expect(found.entropy >= 1)
         #expect(found.mean <= 2e-3)
+        #expect(abs(found.storedPerplexity / found.exactPerplexity - 1) <= 0.01)
     }
 
     private struct Line: Decodable {

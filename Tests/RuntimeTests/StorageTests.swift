@@ -2,6 +2,7 @@ import DoraLoader
 import DoraRuntime
 import DoraTensor
 import Testing
+import dora_accuracy
 
 /// What storing costs: the default path against the F32 path, as the mean Kullback-Leibler divergence per token.
 @Suite struct StorageTests {
@@ -31,7 +32,7 @@ import Testing
     private func divergence(_ p: TestModel, _ q: TestModel, _ golden: GoldenCase) throws -> Double {
         try Divergence(
             of: q.weights, from: p.weights, p.base.configuration,
-            texts: golden.prompts.map { $0.prompt_ids + $0.greedy_ids }
+            texts: golden.prompts.map { $0.prompt_ids + $0.greedy_ids }, on: Compute(threads: 2)
         ).mean
     }
 }

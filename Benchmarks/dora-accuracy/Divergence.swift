@@ -1,0 +1,74 @@
+package import DoraLoader
+import DoraRuntime
+package import DoraTensor
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// How far the predictions of stored weights are from exact ones, over the whole vocabulary.
+package struct Divergence {
+    /// Mean Kullback-Leibler divergence of the stored predictions from the exact ones, nats per predicted token.
+    package private(set) var mean = 0.0
+    /// Mean entropy of the exact predictions, in nats.
+    package private(set) var entropy = 0.0
+    /// exp of the mean negative log probability of the texts' own tokens.
+    package private(set) var exactPerplexity = 0.0
+    package private(set) var storedPerplexity = 0.0
+    package private(set) var tokens = 0
+
+    /// - Parameters:
+    ///   - halfCache: whether the stored weights' keys and values are F16; the exact ones' are F32.
+    ///   - texts: token ids; the first of each text is not predicted.
+    package init(
+        of stored: ModelWeights, from exact: ModelWeights, _ configuration: ModelConfiguration,
+        halfCache: Bool = true, texts: [[Int]], on compute: Compute
+    ) throws {
+        let exactPass = try ForwardPass(configuration, halfCache: false, on: compute)
+        let storedPass = try ForwardPass(configuration, halfCache: halfCache, on: compute)
+        var (exactLoss, storedLoss) = (0.0, 0.0)
+        for text in texts {
+            let reference = try Self.logprobs(text.dropLast(), exact, exactPass)
+            let found = try Self.logprobs(text.dropLast(), stored, storedPass)
+            for (target, (p, q)) in zip(text.dropFirst(), zip(reference, found)) {
+                for (exact, other) in zip(p, q) {
+                    mean += exp(exact) * (exact - other)
+                    entropy -= exp(exact) * exact
+                }
+                exactLoss -= p[target]
+                storedLoss -= q[target]
+                tokens += 1
+            }
+        }
+        mean /= Double(tokens)
+        entropy /= Double(tokens)
+        exactPerplexity = exp(exactLoss / Double(tokens))
+        storedPerplexity = exp(storedLoss / Double(tokens))
+    }
+
+    /// The paragraphs of a text, each a text of its own: special tokens, its lines, then `end`.
+    package static func paragraphs(_ text: String, _ tokenizer: any Tokenizer, end: Int?) -> [[Int]] {
+        text.split(separator: "\n\n").map { paragraph in
+            // Not the line end of the file, which would be a token.
+            let lines = paragraph.split(separator: "\n").joined(separator: "\n")
+            return tokenizer.encode(lines, addingSpecialTokens: true) + [end].compactMap { $0 }
+        }
+    }
+
+    private static func logprobs(
+        _ text: ArraySlice<Int>, _ weights: ModelWeights, _ pass: ForwardPass
+    ) throws -> [[Double]] {
+        let cache = KeyValueCache(geometry: pass.geometry)
+        var rows: [[Double]] = []
+        for start in stride(from: 0, to: text.count, by: pass.chunk) {
+            let tokens = text[start..<min(start + pass.chunk, text.count)]
+            try pass.step([StepPart(weights: weights, cache: cache, tokens: tokens, logits: .all)]) {
+                _, _, logits in
+                let largest = Double(logits.max() ?? 0)
+                let normalizer = largest + log(logits.reduce(0.0) { $0 + exp(Double($1) - largest) })
+                rows.append(logits.map { Double($0) - normalizer })
+            }
+        }
+        return rows
+    }
+}
