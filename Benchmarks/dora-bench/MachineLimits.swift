@@ -16,7 +16,7 @@ struct MachineLimits {
 
     init(on compute: Compute) throws(ComputeError) {
         self.compute = compute
-        memory = try AlignedMemory(byteCount: Self.bytes)
+        memory = try compute.heap.allocate(byteCount: Self.bytes)
         let start = memory.pointer
         compute.parallel(Self.bytes / Self.chunk) { index in
             (start + index * Self.chunk).initializeMemory(as: UInt8.self, repeating: 1, count: Self.chunk)
