@@ -46,8 +46,12 @@ package struct ModelPacking {
             try progress(
                 LoadProgress(
                     stage: "packing", done: matrices.count + index, total: matrices.count + rows.count))
-            try tensor.withBytes { try writer.write(tensor.name, $0) }
-            tensor.dropPages()
+            try tensor.withBytes { bytes in
+                let size = tensor.elementType.byteCount
+                try writer.write(tensor.name, bytes) { range in
+                    tensor.dropPages(elements: range.lowerBound / size..<range.upperBound / size)
+                }
+            }
         }
         for file in small { try file.bytes.withUnsafeBytes { try writer.write(file.name, $0) } }
         try writer.finish()
