@@ -13,9 +13,9 @@ extension ModelSettings.Cache: ExpressibleByArgument {}
 struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder of the base model, in the Hugging Face layout.",
+            "The base model: a folder in the Hugging Face layout, or a file that dora-pack wrote.",
             discussion: "Default: $DORA_MODEL, else the demo model that comes with the program.",
-            valueName: "dir"))
+            valueName: "path"))
     var model: String?
 
     @Option(help: ArgumentHelp("Folder of a PEFT adapter (DoRA or LoRA).", valueName: "dir"))
@@ -58,7 +58,7 @@ struct ModelOptions: ParsableArguments {
     func settings(environment: [String: String]) throws -> ModelSettings {
         guard let model = model ?? environment["DORA_MODEL"] ?? BundledModel.find() else {
             throw ValidationError(
-                "no model: give --model DIR or set DORA_MODEL (the demo model was not found beside this program)"
+                "no model: give --model PATH or set DORA_MODEL (the demo model was not found beside this program)"
             )
         }
         return ModelSettings(

@@ -9,7 +9,7 @@ import FoundationEssentials
             "Serve a base model and its DoRA or LoRA adapters, each request with the adapter that it names.",
         usage: """
             dora-serve --adapter PATH
-            dora-serve --model DIR --adapter [NAME=]PATH ... [--adapter-root DIR] [options]
+            dora-serve --model PATH --adapter [NAME=]PATH ... [--adapter-root DIR] [options]
             """,
         discussion: """
             One line in, one line out: echo "Nokia's profit rose ." | nc -N localhost 7077. Lines that begin with { are \

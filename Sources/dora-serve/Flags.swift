@@ -6,8 +6,8 @@ import DoraServe
 struct ModelFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The base model: a folder in the Hugging Face layout. Default: $DORA_MODEL, else the demo model.",
-            valueName: "dir"))
+            "The base model: a folder in the Hugging Face layout, or a file that dora-pack wrote.",
+            discussion: "Default: $DORA_MODEL, else the demo model.", valueName: "path"))
     var model: String?
     @Option(
         help: ArgumentHelp(

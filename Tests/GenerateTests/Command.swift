@@ -4,18 +4,27 @@ import FoundationEssentials
 import Glibc
 #endif
 
-/// Runs the built `dora-generate` as a user would, with files for its input and outputs so that no pipe can fill.
+/// Runs a built program, `dora-generate` unless another is named, as a user would, with files for its input and outputs so that no pipe can fill.
 struct Command {
     let status: Int32
     let output: String
     let errors: String
 
+    init(
+        program: String = "dora-generate", _ arguments: String..., input: [UInt8] = [],
+        environment: [String: String] = [:], closesOutput: Bool = false, interruptAfter: Double? = nil
+    ) throws {
+        try self.init(
+            program: program, arguments: arguments, input: input, environment: environment,
+            closesOutput: closesOutput, interruptAfter: interruptAfter)
+    }
+
     /// - Parameters:
     ///   - closesOutput: standard output is a pipe whose reader has gone.
     ///   - interruptAfter: seconds until Ctrl-C; standard input then never ends.
     init(
-        _ arguments: String..., input: [UInt8] = [], environment: [String: String] = [:],
-        closesOutput: Bool = false, interruptAfter: Double? = nil
+        program: String = "dora-generate", arguments: [String], input: [UInt8] = [],
+        environment: [String: String] = [:], closesOutput: Bool = false, interruptAfter: Double? = nil
     ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -41,7 +50,8 @@ struct Command {
             posix_spawn_file_actions_addopen(&actions, 1, files[1], O_WRONLY | O_CREAT, 0o600)
         }
         status = try Self.spawn(
-            [Self.executable] + arguments, environment: environment, actions: &actions,
+            [Self.folder.appending(path: program).path] + arguments, environment: environment,
+            actions: &actions,
             interruptAfter: interruptAfter)
         output = (try? String(contentsOfFile: files[1], encoding: .utf8)) ?? ""
         errors = (try? String(contentsOfFile: files[2], encoding: .utf8)) ?? ""
@@ -79,8 +89,8 @@ struct Command {
         return result & 0x7F == 0 ? result >> 8 & 0xFF : -(result & 0x7F)
     }
 
-    /// The executable lies beside the bundle of tests.
-    private static let executable: String = {
+    /// The executables lie beside the bundle of tests.
+    private static let folder: URL = {
         var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         // Under the test runner of some platforms, argument 0 is the runner; then the build folder is asked.
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -88,7 +98,7 @@ struct Command {
         if !FileManager.default.fileExists(atPath: folder.appending(path: "dora-generate").path) {
             folder = root.appending(path: ".build/debug")
         }
-        return folder.appending(path: "dora-generate").path
+        return folder
     }()
 }
 

@@ -54,6 +54,21 @@ import Testing
         file.dropPages(-5..<size + 5)
     }
 
+    /// A base matrix that an adapter's has replaced costs nothing once nobody has it.
+    @Test func aPartThatNobodyNeedsGivesItsMemoryBack() throws {
+        let size = 64 << 20
+        var writer = SafetensorsWriter()
+        writer.add("a", "U8", shape: [size], bytes: [UInt8](repeating: 7, count: size))
+        let folder = try TemporaryFolder(["m.safetensors": writer.bytes])
+        let tensor = try #require(try SafetensorsFile(path: folder.file("m.safetensors"))["a"])
+        var part: SharedBytes? = tensor.shared
+        let sum = stride(from: 0, to: size, by: 4096).reduce(0) { $0 + Int(part?.bytes[$1] ?? 0) }
+        #expect(sum == size / 4096 * 7)
+        let resident = try residentFileBytes()
+        part = nil
+        #expect(try resident - residentFileBytes() > size / 2)
+    }
+
     @Test func aConfigurationOfGigabytesIsNotRead() throws {
         let folder = try TemporaryFolder(["config.json": [UInt8](repeating: 32, count: 1000)])
         expectRefusal(.malformed, naming: ["config.json", "999"]) {

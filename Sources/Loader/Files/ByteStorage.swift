@@ -17,16 +17,31 @@ enum ByteStorage: Sendable {
         }
     }
 
-    var owner: any AnyObject & Sendable {
-        switch self {
-        case .mapped(let file): file
-        case .owned(let owner): owner
+    /// A part of the bytes that stays while the result lives; then its pages leave this process's memory.
+    func part(_ range: Range<Int>) -> SharedBytes {
+        let part = UnsafeRawBufferPointer(rebasing: bytes[range])
+        return switch self {
+        case .mapped(let file): SharedBytes(part, of: MappedPart(file: file, range: range))
+        case .owned(let owner): SharedBytes(part, of: owner)
         }
     }
 
     func dropPages(_ range: Range<Int>) {
         if case .mapped(let file) = self { file.dropPages(range) }
     }
+}
+
+/// A part of a mapped file that is in use.
+private final class MappedPart: Sendable {
+    private let file: MappedFile
+    private let range: Range<Int>
+
+    init(file: MappedFile, range: Range<Int>) {
+        self.file = file
+        self.range = range
+    }
+
+    deinit { file.dropPages(range) }
 }
 
 /// An immutable copy of bytes at an address that does not move.

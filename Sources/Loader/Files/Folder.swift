@@ -8,6 +8,15 @@ package struct Folder: Equatable, Sendable {
         self.path = path
     }
 
+    /// The last part of its path, of the real one where that is only dots.
+    var name: String {
+        func last(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+        let name = last(path)
+        guard name == "." || name == "..", let real = realpath(path, nil) else { return name }
+        defer { free(real) }
+        return last(String(cString: real))
+    }
+
     /// The path of one of its files.
     package func file(_ name: String) -> String {
         path.hasSuffix("/") ? path + name : path + "/" + name

@@ -20,6 +20,14 @@ package enum ModelFiles: Sendable {
         }
     }
 
+    /// What adapters call the base that they were trained on ends with the same folder.
+    package var baseName: String {
+        switch self {
+        case .folder(let folder): folder.path
+        case .packed(let file): file.baseName ?? file.path
+        }
+    }
+
     /// How one of the small files is called in messages.
     func path(of name: String) -> String {
         switch self {

@@ -68,8 +68,8 @@ package struct TensorView: Sendable {
 
     package var byteCount: Int { range.count }
 
-    /// The raw elements with what keeps them there.
-    var shared: SharedBytes { SharedBytes(bytes, of: storage.owner) }
+    /// The raw elements with what keeps them there; afterwards their pages are given back.
+    var shared: SharedBytes { storage.part(range) }
 
     /// Calls `body` with the raw elements, which stay alive for the call.
     package func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {

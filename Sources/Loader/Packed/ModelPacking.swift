@@ -37,7 +37,8 @@ package struct ModelPacking {
             path,
             tensors: matrices.flatMap(\.tensors) + rows.map(PackedTensor.init)
                 + small.map { PackedTensor(name: $0.name, elementType: .u8, shape: [$0.bytes.count]) },
-            metadata: matrices.map { (PackedHeader.matrixKey($0.module), $0.description) })
+            metadata: [(PackedHeader.baseKey, baseName)]
+                + matrices.map { (PackedHeader.matrixKey($0.module), $0.description) })
         for (index, matrix) in matrices.enumerated() {
             try progress(LoadProgress(stage: "packing", done: index, total: matrices.count + rows.count))
             try matrix.write(to: writer, on: compute)
@@ -46,14 +47,23 @@ package struct ModelPacking {
             try progress(
                 LoadProgress(
                     stage: "packing", done: matrices.count + index, total: matrices.count + rows.count))
-            try tensor.withBytes { try writer.write(tensor.name, $0) }
-            tensor.dropPages()
+            try tensor.withBytes { bytes in
+                let size = tensor.elementType.byteCount
+                try writer.write(tensor.name, bytes) { range in
+                    tensor.dropPages(elements: range.lowerBound / size..<range.upperBound / size)
+                }
+            }
         }
         for file in small { try file.bytes.withUnsafeBytes { try writer.write(file.name, $0) } }
         try writer.finish()
         try progress(
             LoadProgress(
                 stage: "packing", done: matrices.count + rows.count, total: matrices.count + rows.count))
+    }
+
+    private var baseName: String {
+        guard case .folder(let folder) = files else { return files.baseName }
+        return folder.name
     }
 
     private func matrix(_ module: ModuleInventory.Module) -> PackedMatrixRecord? {

@@ -15,6 +15,14 @@ package struct PackedFile: Sendable {
         tensors = try SafetensorsFile(file)
     }
 
+    /// A file's bytes in memory; `path` only names it in errors.
+    init(bytes: [UInt8], path: String) throws(LoadError) {
+        let owned = OwnedBytes(bytes)
+        try PackedHeader.check(owned.bytes, file: path)
+        self.path = path
+        tensors = try SafetensorsFile(bytes: bytes, path: path)
+    }
+
     /// The small files of the model that are held as tensors of bytes, under their names.
     static let fileNames = [
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
@@ -31,6 +39,8 @@ package struct PackedFile: Sendable {
         func name(_ module: String) -> String { "\(module).\(rawValue)" }
     }
 
+    /// The name of the folder that was packed.
+    var baseName: String? { tensors.metadata[PackedHeader.baseKey] }
     package var tensorCount: Int { tensors.names.count }
 
     /// Compares every tensor with the checksum that it was written with.

@@ -13,6 +13,9 @@ final class PackedFileWriter {
     /// Where each tensor's data begin in the file.
     private let offsets: [String: Int]
     private var digests: [String: String] = [:]
+    /// Bytes that follow what is written, and where in the file they go.
+    private var pending: [UInt8] = []
+    private var pendingStart = 0
     private var isFinished = false
 
     /// Makes the temporary file and sets its space aside.
@@ -47,22 +50,51 @@ final class PackedFileWriter {
         if !isFinished { unlink(temporary) }
     }
 
-    /// Writes one tensor's data, in pieces.
-    func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(WriteError) {
-        guard var offset = offsets[name] else { return }
+    /// Writes one tensor's data.
+    /// - Parameter written: told of each range of bytes that is not needed any more.
+    func write(
+        _ name: String, _ bytes: UnsafeRawBufferPointer, written: (Range<Int>) -> Void = { _ in }
+    ) throws(WriteError) {
+        guard let offset = offsets[name] else { return }
         var hash = SHA256()
-        let piece = 4 << 20
-        for start in stride(from: 0, to: bytes.count, by: piece) {
-            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + piece, bytes.count)])
+        var done = 0
+        while done < bytes.count {
+            let room = Self.stretch - (offset + done) % Self.stretch
+            let part = UnsafeRawBufferPointer(rebasing: bytes[done..<min(done + room, bytes.count)])
             hash.update(bufferPointer: part)
-            try write(part, at: offset)
-            offset += part.count
+            try append(part, at: offset + done)
+            written(done..<done + part.count)
+            done += part.count
         }
         digests[name] = PackedHeader.hexadecimal(hash.finalize())
     }
 
+    /// Collects what adjoins and writes whole stretches at once: the system then keeps them on huge pages, which
+    /// whoever maps the file next shares.
+    private func append(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+        if offset != pendingStart + pending.count {
+            try flush()
+            pendingStart = offset
+        }
+        pending += bytes
+        if (pendingStart + pending.count).isMultiple(of: Self.stretch) { try flush() }
+    }
+
+    private func flush() throws(WriteError) {
+        let result: Result<Void, WriteError> = pending.withUnsafeBytes { bytes in
+            Result { () throws(WriteError) in try write(bytes, at: pendingStart) }
+        }
+        try result.get()
+        pendingStart += pending.count
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Bytes; a multiple of the size of huge pages.
+    private static let stretch = 8 << 20
+
     /// Writes the header, and gives the file its name once all is on the disk.
     func finish() throws(WriteError) {
+        try flush()
         let header = PackedHeader.bytes(tensors, metadata: metadata, digests: digests)
         let result: Result<Void, WriteError> = header.withUnsafeBytes { bytes in
             Result { () throws(WriteError) in try write(bytes, at: 0) }

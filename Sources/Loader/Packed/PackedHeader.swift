@@ -15,6 +15,8 @@ enum PackedHeader {
     private static let blank = [UInt8](repeating: UInt8(ascii: "0"), count: digestLength)
     private static let checksumStart = 8 + opening.count + version.utf8.count + checksumKey.count
 
+    /// Metadata key of the base's name.
+    static let baseKey = "base"
     /// Metadata key of a tensor's SHA-256.
     static func digestKey(_ tensor: String) -> String { "sha256:\(tensor)" }
     /// Metadata key of what a module's matrix is made of.
@@ -76,7 +78,7 @@ enum PackedHeader {
         let zeros = String(decoding: blank, as: UTF8.self)
         var text = String(decoding: opening, as: UTF8.self) + version
         text += String(decoding: checksumKey, as: UTF8.self) + zeros + "\""
-        for (key, value) in metadata { text += ",\"\(key)\":\"\(value)\"" }
+        for (key, value) in metadata { text += ",\"\(key)\":\"\(escaped(value))\"" }
         for tensor in tensors {
             text += ",\"\(digestKey(tensor.name))\":\"\(digests[tensor.name] ?? zeros)\""
         }
@@ -92,9 +94,28 @@ enum PackedHeader {
         let length = (8 + text.utf8.count).roundedUp(to: alignment) - 8
         var header = withUnsafeBytes(of: UInt64(length).littleEndian) { Array($0) } + Array(text.utf8)
         header += [UInt8](repeating: UInt8(ascii: " "), count: length - text.utf8.count)
+        seal(&header)
+        return header
+    }
+
+    /// As the inside of a JSON string.
+    private static func escaped(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") { result, scalar in
+            switch scalar {
+            case "\"", "\\": result += "\\\(scalar)"
+            case ..<" ":
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+    }
+
+    /// Puts the checksum in its place.
+    /// - Parameter header: up to where the data begin.
+    static func seal(_ header: inout [UInt8]) {
         let digest = header.withUnsafeBytes { checksum($0) }
         header.replaceSubrange(checksumStart..<checksumStart + digestLength, with: digest.utf8)
-        return header
     }
 
     private static func damaged(_ file: String, expected: String, found: String) -> LoadError {

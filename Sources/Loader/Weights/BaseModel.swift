@@ -5,6 +5,8 @@ import DoraTensor
 package struct BaseModel: Sendable {
     /// Of its folder or file, as the user named it.
     package let path: String
+    /// What an adapter's `base_model_name_or_path` is compared with.
+    package let name: String
     package let configuration: ModelConfiguration
     package let inventory: ModuleInventory
     package let storage: StorageOptions

@@ -26,7 +26,8 @@ extension BaseModel {
         }
         progress(LoadProgress(stage: "loading", done: linear.count, total: linear.count))
         self.init(
-            path: files.path, configuration: configuration, inventory: inventory, storage: storage,
+            path: files.path, name: files.baseName, configuration: configuration, inventory: inventory,
+            storage: storage,
             weights: try reader.weights(configuration, sources: sources, packed: packed),
             warnings: Self.warnings(configuration, quantization: quantization, isQuantized: isQuantized),
             sources: sources)

@@ -11,11 +11,13 @@ package struct ModelWeights: Sendable {
     package var head: Linear
 
     /// Bytes of the matrices, which a decode step reads.
-    package var matrixBytes: Int {
-        layers.reduce(head.matrix.byteCount) { sum, layer in
-            layer.projections.reduce(sum) { $0 + $1.matrix.byteCount }
-        }
-    }
+    package var matrixBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
+
+    /// Bytes of the matrices that lie in a packed file. The system counts their pages as free, as it could read them
+    /// again.
+    package var mappedBytes: Int { matrices.reduce(0) { $0 + ($1.isMapped ? $1.byteCount : 0) } }
+
+    private var matrices: [PackedMatrix] { layers.flatMap { $0.projections.map(\.matrix) } + [head.matrix] }
 }
 
 package struct LayerWeights: Sendable {

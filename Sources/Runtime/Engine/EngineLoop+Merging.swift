@@ -43,7 +43,7 @@ extension EngineLoop {
         guard !isReading, merges.count < 2, !toRead.isEmpty else { return }
         isReading = true
         let load = toRead.removeFirst()
-        let (inbox, inventory, baseName) = (inbox, base.inventory, base.path)
+        let (inbox, inventory, baseName) = (inbox, base.inventory, base.name)
         Thread.detachNewThread {
             let result: Result<Adapter, EngineError>
             do throws(LoadError) {

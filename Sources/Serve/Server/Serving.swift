@@ -89,7 +89,7 @@ package struct Serving: Sendable {
     }
 
     private func makeEngine(_ base: LoadedBase) throws -> Engine {
-        let free = MemorySize.free()
+        let free = max(0, MemorySize.free() - base.model.weights.mappedBytes)
         var options = Engine.Options()
         options.maximumSequences = settings.maximumSequences
         options.maximumQueue = settings.maximumQueue
