@@ -1,6 +1,8 @@
-import DoraLoader
+import DoraTensor
 import Foundation
 import Testing
+
+@testable import DoraLoader
 
 @Suite struct MappedFileTests {
     @Test func theWholeFileIsThere() throws {
