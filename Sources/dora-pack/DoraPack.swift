@@ -52,15 +52,14 @@ extension Quantization: ExpressibleByArgument {}
     }
 
     func run() throws {
-        ExitStatus.ignoreClosedPipes()
-        Interruption.hold()
+        ExitStatus.handleSignals()
         do {
             if let verify { try verifyFile(verify) }
             if let model, let output { try pack(model, into: output) }
         } catch is Terminal.Closed {
             return
         } catch {
-            if !(error is Interruption) { Terminal.note("dora-pack: \(error)") }
+            Terminal.note("dora-pack: \(error)")
             throw ExitCode(ExitStatus(error).rawValue)
         }
     }
@@ -68,17 +67,12 @@ extension Quantization: ExpressibleByArgument {}
     private func pack(_ model: String, into output: String) throws {
         let compute = try Compute(threads: threads ?? Compute.usableCores)
         let packing = try ModelPacking(ModelFiles(model), quantization: quantize, on: compute)
-        try packing.write(to: output, progress: show)
+        try packing.write(to: output, progress: Terminal.show)
     }
 
     private func verifyFile(_ path: String) throws {
         let file = try PackedFile(path: path)
-        try file.verify(progress: show)
+        try file.verify(progress: Terminal.show)
         try Terminal.write("\(path): all \(file.tensorCount) tensors are as they were packed\n")
-    }
-
-    private func show(_ progress: LoadProgress) throws(Interruption) {
-        try Interruption.check()
-        Terminal.show(progress)
     }
 }

@@ -2,12 +2,9 @@ import Crypto
 import DoraTensor
 import Glibc
 
-/// Writes a packed file under a temporary name beside its own, which it takes only when it is complete: whatever
-/// happens before, no broken file stands under the name.
+/// Writes a packed file, whose tensors may come in any order.
 final class PackedFileWriter {
-    private let path: String
-    private let temporary: String
-    private let descriptor: Int32
+    private let file: NewFile
     private let tensors: [PackedTensor]
     private let metadata: [(key: String, value: String)]
     /// Where each tensor's data begin in the file.
@@ -16,18 +13,14 @@ final class PackedFileWriter {
     /// Bytes that follow what is written, and where in the file they go.
     private var pending: [UInt8] = []
     private var pendingStart = 0
-    private var isFinished = false
 
-    /// Makes the temporary file and sets its space aside.
     /// - Parameter tensors: names are unique; big ones are placed first where that keeps the others aligned.
     /// - Throws: `WriteError`.
     init(_ path: String, tensors: [PackedTensor], metadata: [(key: String, value: String)]) throws(WriteError)
     {
         try Self.checkTarget(path)
-        self.path = path
         self.tensors = Self.aligned(tensors)
         self.metadata = metadata
-        temporary = "\(path).\(getpid()).partial"
         var end = PackedHeader.bytes(self.tensors, metadata: metadata, digests: [:]).count
         var offsets: [String: Int] = [:]
         for tensor in self.tensors {
@@ -35,19 +28,7 @@ final class PackedFileWriter {
             end += tensor.byteCount
         }
         self.offsets = offsets
-        descriptor = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else { throw WriteError(path) }
-        // A full disk is better known now than in ten minutes.
-        let problem = posix_fallocate(descriptor, 0, off_t(end))
-        guard problem == 0 else {
-            throw WriteError(path, "\(end) bytes are needed: \(String(cString: strerror(problem)))")
-        }
-    }
-
-    deinit {
-        guard descriptor >= 0 else { return }
-        close(descriptor)
-        if !isFinished { unlink(temporary) }
+        file = try NewFile(path, byteCount: end)
     }
 
     /// Writes one tensor's data.
@@ -81,10 +62,7 @@ final class PackedFileWriter {
     }
 
     private func flush() throws(WriteError) {
-        let result: Result<Void, WriteError> = pending.withUnsafeBytes { bytes in
-            Result { () throws(WriteError) in try write(bytes, at: pendingStart) }
-        }
-        try result.get()
+        try write(pending, at: pendingStart)
         pendingStart += pending.count
         pending.removeAll(keepingCapacity: true)
     }
@@ -92,33 +70,18 @@ final class PackedFileWriter {
     /// Bytes; a multiple of the size of huge pages.
     private static let stretch = 8 << 20
 
-    /// Writes the header, and gives the file its name once all is on the disk.
+    /// Writes the header, and gives the file its name.
     func finish() throws(WriteError) {
         try flush()
-        let header = PackedHeader.bytes(tensors, metadata: metadata, digests: digests)
-        let result: Result<Void, WriteError> = header.withUnsafeBytes { bytes in
-            Result { () throws(WriteError) in try write(bytes, at: 0) }
-        }
-        try result.get()
-        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw WriteError(path) }
-        isFinished = true
-        let folder = open(
-            path.contains("/") ? Self.folder(of: path) : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if folder >= 0 {
-            fsync(folder)
-            close(folder)
-        }
+        try write(PackedHeader.bytes(tensors, metadata: metadata, digests: digests), at: 0)
+        try file.finish()
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(
-                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw WriteError(path) }
-            done += count
+    private func write(_ bytes: [UInt8], at offset: Int) throws(WriteError) {
+        let result: Result<Void, WriteError> = bytes.withUnsafeBytes { bytes in
+            Result { () throws(WriteError) in try file.write(bytes, at: offset) }
         }
+        try result.get()
     }
 
     /// Sorted by the power of two that divides their sizes, up to a line of the cache: every tensor then begins at a
@@ -141,23 +104,4 @@ final class PackedFileWriter {
         }
         throw WriteError(path, "it exists and is no packed file; remove it or give another name")
     }
-
-    private static func folder(of path: String) -> String {
-        let parent = path.prefix(
-            path.lastIndex(of: "/").map { path.distance(from: path.startIndex, to: $0) } ?? 0)
-        return parent.isEmpty ? "/" : String(parent)
-    }
-}
-
-/// Why a file could not be written.
-package struct WriteError: Error, Equatable, CustomStringConvertible {
-    package let path: String
-    package let problem: String
-
-    init(_ path: String, _ problem: String = SystemCall.lastProblem) {
-        self.path = path
-        self.problem = problem
-    }
-
-    package var description: String { "\(path): cannot be written: \(problem)" }
 }

@@ -31,7 +31,6 @@ package enum ExitStatus: Int32, Sendable {
             case is OptionProblem: .usage
             case is ListenProblem: .unavailable
             case is WriteError: .cannotCreate
-            case is Interruption: .interrupted
             case let problem as ServerClient.Problem: Self(problem)
             case let error as EngineError: error.kind == .busy ? .unavailable : .badData
             case is RuntimeError: .badData

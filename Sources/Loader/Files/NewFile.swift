@@ -1,0 +1,84 @@
+import Glibc
+
+/// A file that appears under its name when it is complete, and replaces another of that name in one step.
+///
+/// Before, it has no name at all where the file system can do that: however the program ends, the system removes it.
+/// Elsewhere it has a temporary name beside its own.
+final class NewFile {
+    private let path: String
+    private let temporary: String
+    private let descriptor: Int32
+    private var isNamed: Bool
+    private var isFinished = false
+
+    /// Sets the file's space aside.
+    init(_ path: String, byteCount: Int) throws(WriteError) {
+        self.path = path
+        temporary = "\(path).\(getpid()).partial"
+        // O_TMPFILE, whose macro Swift does not see.
+        let unnamed = open(Self.folder(of: path), O_RDWR | O_CLOEXEC | O_DIRECTORY | 0o20_000_000, 0o666)
+        isNamed = unnamed < 0
+        descriptor =
+            isNamed
+            ? open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666) : unnamed
+        guard descriptor >= 0 else { throw WriteError(path) }
+        // A full disk is better known now than in ten minutes.
+        let problem = posix_fallocate(descriptor, 0, off_t(byteCount))
+        guard problem == 0 else {
+            throw WriteError(path, "\(byteCount) bytes are needed: \(String(cString: strerror(problem)))")
+        }
+    }
+
+    deinit {
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        if isNamed && !isFinished { unlink(temporary) }
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WriteError) {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw WriteError(path) }
+            done += count
+        }
+    }
+
+    /// Gives the file its name once all is on the disk.
+    func finish() throws(WriteError) {
+        guard fsync(descriptor) == 0 else { throw WriteError(path) }
+        if !isNamed {
+            let result = linkat(
+                AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, temporary, AT_SYMLINK_FOLLOW)
+            guard result == 0 else { throw WriteError(path) }
+            isNamed = true
+        }
+        guard rename(temporary, path) == 0 else { throw WriteError(path) }
+        isFinished = true
+        let folder = open(Self.folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if folder >= 0 {
+            fsync(folder)
+            close(folder)
+        }
+    }
+
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+/// Why a file could not be written.
+package struct WriteError: Error, Equatable, CustomStringConvertible {
+    package let path: String
+    package let problem: String
+
+    init(_ path: String, _ problem: String = SystemCall.lastProblem) {
+        self.path = path
+        self.problem = problem
+    }
+
+    package var description: String { "\(path): cannot be written: \(problem)" }
+}
