@@ -59,7 +59,7 @@ static int64_t take(dk_stretch *from, bool front) {
 }
 
 // A thread runs through a stretch of neighbouring tasks, so that it reads memory as one stream: with tasks in
-// turn the processor's prefetching begins anew at each, which cost a third of the bandwidth. Then it helps the
+// turn the processor's prefetching begins anew at each, which cost a fifth of the bandwidth. Then it helps the
 // others from their far ends.
 static void work(dk_pool *pool, int self) {
     const int count = pool->threads + 1;

@@ -27,8 +27,8 @@ package final class AlignedMemory: @unchecked Sendable {
     deinit { mapping.drop(pointer, byteCount: byteCount) }
 }
 
-/// Gives out memory from large mappings, so that matrices and caches of any size lie on huge pages: on pages of 4 KB,
-/// where the processor's prefetching stops at each end, a decode step takes a fifth longer.
+/// Gives out memory from large mappings, so that matrices and caches of any size lie on huge pages: the processor's
+/// prefetching stops at the end of each page.
 ///
 /// What was given back is not given out again: its pages go to the kernel at once, its addresses when all of its
 /// mapping is free.
