@@ -18,7 +18,7 @@ check() { # folder, then the project's own modules that it may import
         esac
     done
 }
-check Tensor CKernels COpenBLAS
+check Tensor CKernels
 check Loader DoraTensor CSentencePiece
 check Runtime DoraLoader DoraTensor
 check Serve DoraRuntime DoraLoader

@@ -1,5 +1,4 @@
 import CKernels
-import COpenBLAS
 
 /// The machine as the rest of the program sees it: one set of kernels and one pool of threads.
 ///
@@ -29,8 +28,6 @@ package final class Compute: @unchecked Sendable {
         self.threads = max(1, threads)
         self.kernels = kernels
         self.pool = pool
-        // Our own threads call it, one tile each.
-        openblas_set_num_threads(1)
     }
 
     deinit { dk_pool_destroy(pool) }

@@ -1,5 +1,4 @@
 import CKernels
-import COpenBLAS
 
 /// Operations on rows of floats. All are pure functions of their inputs: same bits on every CPU and any thread count.
 extension Compute {
@@ -28,22 +27,6 @@ extension Compute {
         kernels.pointee.rotate(x, cosines, sines, Int64(heads), Int64(headSize))
     }
 
-    package func sumOfSquares(_ x: UnsafePointer<Float>, count: Int) -> Double {
-        kernels.pointee.sum_squares(x, Int64(count))
-    }
-
-    /// How much of a change survives storing: with d = wanted - before, the sums of (stored - before) * d and of d * d.
-    package func survival(
-        before: UnsafePointer<Float>, wanted: UnsafePointer<Float>, stored: UnsafePointer<Float>, count: Int
-    ) -> (kept: Double, asked: Double) {
-        var sums = (0.0, 0.0)
-        withUnsafeMutableBytes(of: &sums) { bytes in
-            let start = bytes.assumingMemoryBound(to: Double.self).baseAddress
-            kernels.pointee.survival(before, wanted, stored, Int64(count), start)
-        }
-        return (kept: sums.0, asked: sums.1)
-    }
-
     /// Rounds to the nearest half, ties to even, in place.
     package func roundToHalf(_ x: UnsafeMutablePointer<Float>, count: Int) {
         withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count) { halves in
@@ -51,17 +34,5 @@ extension Compute {
             kernels.pointee.halve(x, Int64(count), start)
             kernels.pointee.widen(start, Int64(count), false, x)
         }
-    }
-
-    /// `c[m, n] += alpha * a[m, k] x b[k, n]`, row-major. OpenBLAS's bits depend on the shape: call it with one tile
-    /// shape always.
-    package static func multiplyAdd(
-        _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>, m: Int,
-        n: Int,
-        k: Int, alpha: Float
-    ) {
-        cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(m), Int32(n), Int32(k), alpha, a, Int32(k), b,
-            Int32(n), 1, c, Int32(n))
     }
 }

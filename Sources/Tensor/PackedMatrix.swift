@@ -193,11 +193,25 @@ package final class PackedMatrix: @unchecked Sendable {
             }
         }
 
-        /// What the stored tile stands for, `[16, columns]`.
-        package func unpack(tile: Int, into out: UnsafeMutablePointer<Float>) {
-            withUnsafePointer(to: matrix.view) {
-                kernels.pointee.unpack($0, Int64(tile), out, Int64(matrix.columns))
+        /// Stores 16 rows, each times its factor.
+        /// - Parameters:
+        ///   - blocks: `[columns / 64, 16, 64]`, as `LowRankProduct.add` leaves them; overwritten.
+        ///   - before: `[16, columns]`, what they were before the change.
+        /// - Returns: how much of the change survives storing: with d = wanted - before, the sums of
+        ///   (stored - before) * d and of d * d.
+        package func store(
+            tile: Int, blocks: UnsafeMutablePointer<Float>, factors: [Float], before: UnsafePointer<Float>
+        ) -> (kept: Double, asked: Double) {
+            precondition(factors.count == PackedMatrix.tileRows)
+            var sums = (0.0, 0.0)
+            withUnsafeMutableBytes(of: &sums) { bytes in
+                let start = bytes.assumingMemoryBound(to: Double.self).baseAddress
+                withUnsafePointer(to: matrix.view) {
+                    kernels.pointee.pack_merged(
+                        $0, Int64(tile), before, blocks, factors, Int64(matrix.columns), start)
+                }
             }
+            return (kept: sums.0, asked: sums.1)
         }
     }
 }

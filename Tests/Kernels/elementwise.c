@@ -1,4 +1,4 @@
-// Norms, activation functions, residuals, rotary embedding, sums.
+// Norms, activation functions, residuals, rotary embedding.
 #include "harness.h"
 
 static const int counts[] = {1, 2, 7, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 172, 2048, 2051};
@@ -9,8 +9,6 @@ static void norms(const dk_kernels *k, noise *n, int count, float scale) {
     float *out = poisoned(sizeof(float) * (size_t)count);
     k->rms_norm(x, weight, count, 1e-5f, out);
     record_floats(out, count, "rms_norm %d scale %g", count, scale);
-    double sum = k->sum_squares(x, count);
-    record_bytes(&sum, sizeof sum, "sum_squares %d scale %g", count, scale);
     k->rms_norm(x, weight, count, 1e-5f, x);
     record_floats(x, count, "rms_norm in place %d scale %g", count, scale);
     free(x), free(weight), free(out);
@@ -22,11 +20,7 @@ static void pairs(const dk_kernels *k, noise *n, int count) {
     record_floats(gate, count, "swiglu %d", count);
     k->add(gate, up, count);
     record_floats(gate, count, "add %d", count);
-    float *stored = noise_floats(n, count, 1);
-    double sums[2] = {0.25, 0.5};
-    k->survival(gate, up, stored, count, sums);
-    record_bytes(sums, sizeof sums, "survival %d", count);
-    free(gate), free(up), free(stored);
+    free(gate), free(up);
 }
 
 // Every gate from -105 to 105 in fine steps, and the extremes: where exp vanishes, rounds and overflows.

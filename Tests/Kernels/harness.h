@@ -39,6 +39,7 @@ extern int results_count;
 void run_elementwise(const dk_kernels *k);
 void run_conversions(const dk_kernels *k);
 void run_products(const dk_kernels *k);
+void run_merges(const dk_kernels *k);
 void run_attention(const dk_kernels *k);
 
 // The tables under test; the last is the portable one.

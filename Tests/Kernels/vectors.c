@@ -8,6 +8,7 @@ static void run(const dk_kernels *k) {
     run_elementwise(k);
     run_conversions(k);
     run_products(k);
+    run_merges(k);
     run_attention(k);
 }
 

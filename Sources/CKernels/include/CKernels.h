@@ -102,10 +102,15 @@ typedef struct {
     void (*unpack_codes)(const dk_matrix *matrix, int64_t tile, uint8_t *rows, void *scales, int64_t columns);
     // The inverse, up to the rounding of the format: rows [16][columns].
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
-    double (*sum_squares)(const float *x, int64_t count);
-    // With d = wanted - before and e = stored - before: sums[0] += e.d, sums[1] += d.d
-    void (*survival)(const float *before, const float *wanted, const float *stored, int64_t count,
-                     double *sums);
+    // W = V + scaling * b a of `rows` rows: `before` [rows][columns], b [rows][rank], a in blocks of columns
+    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64]. squares[row] is the sum of a
+    // row's squares.
+    void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
+                        float scaling, int64_t columns, float *out, double *squares);
+    // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor, which it writes back. With
+    // d = what is to be stored - before and e = what is stored - before: sums[0] += e.d, sums[1] += d.d
+    void (*pack_merged)(const dk_matrix *matrix, int64_t tile, const float *before, float *blocks,
+                        const float *factors, int64_t columns, double *sums);
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
     void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
     void (*halve)(const float *x, int64_t count, uint16_t *out);

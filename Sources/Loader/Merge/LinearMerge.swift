@@ -13,6 +13,7 @@ struct LinearMerge {
     /// Nil stores V as it is.
     let update: LowRankUpdate?
     let format: MatrixFormat
+    private let product: LowRankProduct?
     private var draft: PackedMatrix.Draft
     private var total = Tally()
 
@@ -33,6 +34,10 @@ struct LinearMerge {
         self.source = source
         self.update = update
         self.format = format
+        product = update.map {
+            LowRankProduct(
+                b: $0.b, a: $0.a, rank: $0.rank, columns: source.columns, scaling: $0.scaling)
+        }
         draft = try PackedMatrix.Draft(
             rows: source.rows, columns: source.columns, format: format, on: compute)
     }
@@ -61,7 +66,7 @@ struct LinearMerge {
     }
 
     private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
-        if let update { return merge(update, tile: tile, into: builder, on: compute) }
+        if let product { return merge(product, tile: tile, into: builder, on: compute) }
         if format == source.nativeFormat {
             source.storeNative(tile: tile, in: builder, on: compute)
         } else {
@@ -71,51 +76,36 @@ struct LinearMerge {
     }
 
     private func merge(
-        _ update: LowRankUpdate, tile: Int, into builder: PackedMatrix.Builder, on compute: Compute
+        _ product: LowRankProduct, tile: Int, into builder: PackedMatrix.Builder, on compute: Compute
     ) -> Tally {
-        let count = PackedMatrix.tileRows * source.columns
-        return withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * count) { memory in
+        let rows = tile * PackedMatrix.tileRows..<(tile + 1) * PackedMatrix.tileRows
+        let count = rows.count * source.columns
+        let blockedCount = product.blockedCount(rows: rows.count)
+        return withUnsafeTemporaryAllocation(of: Float.self, capacity: count + blockedCount) { memory in
             guard let before = memory.baseAddress else { return Tally() }
             let merged = before + count
-            let stored = merged + count
             source.decodeTile(tile, into: before, on: compute)
-            merged.update(from: before, count: count)
-            add(update, tile: tile, to: merged)
+            var squares = [Double](repeating: 0, count: rows.count)
+            product.add(rows: rows, to: before, into: merged, squares: &squares, on: compute)
             var tally = Tally()
-            if let magnitude = update.magnitude {
-                tally.zeroRows = rescale(tile: tile, merged, to: magnitude, on: compute)
-            }
-            builder.store(tile: tile, rows: merged)
-            builder.unpack(tile: tile, into: stored)
-            (tally.kept, tally.asked) = compute.survival(
-                before: before, wanted: merged, stored: stored, count: count)
+            let factors = factors(
+                rows: source.rowRange(ofTile: tile), squares: squares, zeroRows: &tally.zeroRows)
+            (tally.kept, tally.asked) = builder.store(
+                tile: tile, blocks: merged, factors: factors, before: before)
             return tally
         }
     }
 
-    /// `rows += s B[tile] A`, always with sixteen rows: OpenBLAS's rounding depends on the shape.
-    private func add(_ update: LowRankUpdate, tile: Int, to rows: UnsafeMutablePointer<Float>) {
-        let range = source.rowRange(ofTile: tile)
-        var factor = Array(update.b[range.lowerBound * update.rank..<range.upperBound * update.rank])
-        factor += [Float](repeating: 0, count: (PackedMatrix.tileRows - range.count) * update.rank)
-        Compute.multiplyAdd(
-            factor, update.a, into: rows, m: PackedMatrix.tileRows, n: source.columns, k: update.rank,
-            alpha: update.scaling)
-    }
-
-    /// Scales every row to its magnitude; answers how many rows have no direction.
-    private func rescale(
-        tile: Int, _ rows: UnsafeMutablePointer<Float>, to magnitude: [Float], on compute: Compute
-    ) -> Int {
-        var zeroRows = 0
-        for (offset, row) in source.rowRange(ofTile: tile).enumerated() {
-            let values = rows + offset * source.columns
-            let norm = Float(compute.sumOfSquares(values, count: source.columns).squareRoot())
+    /// What brings the rows of a tile to their magnitudes; counts those that have no direction.
+    private func factors(rows: Range<Int>, squares: [Double], zeroRows: inout Int) -> [Float] {
+        var factors = [Float](repeating: 1, count: PackedMatrix.tileRows)
+        guard let magnitude = update?.magnitude else { return factors }
+        for (offset, row) in rows.enumerated() {
+            let norm = Float(squares[offset].squareRoot())
             if norm == 0 { zeroRows += 1 }
-            let scale = norm == 0 ? 0 : magnitude[row] / norm
-            for column in 0..<source.columns { values[column] *= scale }
+            factors[offset] = norm == 0 ? 0 : magnitude[row] / norm
         }
-        return zeroRows
+        return factors
     }
 
     private struct Tally {

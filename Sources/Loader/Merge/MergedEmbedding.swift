@@ -7,12 +7,8 @@ import DoraTensor
 /// Rows are computed when a token asks for them: rank x hidden multiplications, nothing beside a layer's.
 struct MergedEmbedding: WeightSource {
     let base: any WeightSource
-    private let rank: Int
-    private let scaling: Float
-    /// A^T `[vocabulary, rank]`.
-    private let tokenFactors: [Float]
-    /// B^T `[rank, hidden]`.
-    private let hiddenFactors: [Float]
+    /// A^T B^T: tokens by hidden dimensions.
+    private let product: LowRankProduct
     /// m / norm `[hidden]`; ones for plain LoRA.
     private var columnScales: [Float]
     /// Dimensions in which W is all zero.
@@ -24,10 +20,10 @@ struct MergedEmbedding: WeightSource {
 
     init(base: any WeightSource, update: LowRankUpdate, on compute: Compute) {
         self.base = base
-        rank = update.rank
-        scaling = update.scaling
-        tokenFactors = Self.transposed(update.a, rows: update.rank, columns: base.rows)
-        hiddenFactors = Self.transposed(update.b, rows: base.columns, columns: update.rank)
+        product = LowRankProduct(
+            b: Self.transposed(update.a, rows: update.rank, columns: base.rows),
+            a: Self.transposed(update.b, rows: base.columns, columns: update.rank),
+            rank: update.rank, columns: base.columns, scaling: update.scaling)
         columnScales = [Float](repeating: 1, count: base.columns)
         guard let magnitude = update.magnitude else { return }
         let norms = columnNorms(on: compute)
@@ -37,14 +33,13 @@ struct MergedEmbedding: WeightSource {
 
     func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         base.decode(rows: rows, into: out, on: compute)
-        tokenFactors.withUnsafeBufferPointer { factors in
-            guard let factors = factors.baseAddress else { return }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: product.blockedCount(rows: 1)) { sum in
+            guard let sum = sum.baseAddress else { return }
+            var square = 0.0
             for (offset, row) in rows.enumerated() {
                 let values = out + offset * columns
-                Compute.multiplyAdd(
-                    factors + row * rank, hiddenFactors, into: values, m: 1, n: columns, k: rank,
-                    alpha: scaling)
-                for column in 0..<columns { values[column] *= columnScales[column] }
+                product.add(rows: row..<row + 1, to: values, into: sum, squares: &square, on: compute)
+                for column in 0..<columns { values[column] = sum[column] * columnScales[column] }
             }
         }
     }

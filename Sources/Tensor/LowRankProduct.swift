@@ -1,0 +1,56 @@
+import CKernels
+
+/// `scaling * b a`, b `[rows, rank]`, a `[rank, columns]`: what an adapter adds to a matrix. In F32, each sum over the
+/// ranks in ascending order, whatever rows are asked for.
+package struct LowRankProduct: Sendable {
+    package let columns: Int
+    private let rank: Int
+    private let scaling: Float
+    /// Padded with rows of zeros to whole tiles.
+    private let b: [Float]
+    /// `[columns / 64, rank, 64]`, the last block padded with zeros: a block stays in the cache for all rows.
+    private let a: [Float]
+
+    /// - Precondition: the rank is positive; `b` and `a` have `rows * rank` and `rank * columns` elements.
+    package init(b: [Float], a: [Float], rank: Int, columns: Int, scaling: Float) {
+        precondition(rank > 0 && a.count == rank * columns && b.count.isMultiple(of: rank))
+        (self.rank, self.columns, self.scaling) = (rank, columns, scaling)
+        let tile = PackedMatrix.tileRows * rank, block = Int(DK_BLOCK)
+        self.b = b + [Float](repeating: 0, count: b.count.roundedUp(to: tile) - b.count)
+        var blocks = [Float](repeating: 0, count: rank * columns.roundedUp(to: block))
+        for start in stride(from: 0, to: columns, by: block) {
+            for index in 0..<rank {
+                let row = index * columns
+                let part = a[row + start..<row + min(start + block, columns)]
+                let target = (start / block * rank + index) * block
+                blocks.replaceSubrange(target..<target + part.count, with: part)
+            }
+        }
+        self.a = blocks
+    }
+
+    /// Elements that `add` writes for that many rows.
+    package func blockedCount(rows: Int) -> Int { rows * columns.roundedUp(to: Int(DK_BLOCK)) }
+
+    /// `out = before + scaling * b[rows] a`.
+    /// - Parameters:
+    ///   - before: `[rows.count, columns]`
+    ///   - out: `[columns / 64, rows.count, 64]`, padded with zeros: one row is that row.
+    ///   - squares: the sum of each row's squares.
+    /// - Precondition: `rows` lie in b's tiles.
+    package func add(
+        rows: Range<Int>, to before: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>,
+        squares: UnsafeMutablePointer<Double>, on compute: Compute
+    ) {
+        precondition(rows.lowerBound >= 0 && rows.upperBound * rank <= b.count)
+        b.withUnsafeBufferPointer { b in
+            a.withUnsafeBufferPointer { a in
+                guard let b = b.baseAddress, let a = a.baseAddress else { return }
+                compute.kernels.pointee.add_product(
+                    before, b + rows.lowerBound * rank, a, Int64(rows.count), Int64(rank), scaling,
+                    Int64(columns),
+                    out, squares)
+            }
+        }
+    }
+}
