@@ -64,6 +64,14 @@ package enum BlockScales: Sendable {
             }
         }
     }
+
+    func dropPages(blocks: Range<Int>) {
+        switch self {
+        case .fromWeights: break
+        case .plain(let tensor): tensor.dropPages(elements: blocks)
+        case .nested(let nested): nested.codes.dropPages(elements: blocks)
+        }
+    }
 }
 
 /// bitsandbytes' "dynamic" 8-bit type, which double quantization stores block scales in.

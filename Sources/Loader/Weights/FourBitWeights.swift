@@ -83,6 +83,8 @@ package struct FourBitWeights: WeightSource {
         case .stored(let packed):
             let bytes = rows.lowerBound * columns / 2..<rows.upperBound * columns / 2
             packed.dropPages(elements: bytes)
+            scales.dropPages(
+                blocks: rows.lowerBound * columns / blockSize..<rows.upperBound * columns / blockSize)
         case .computed(let dense, _): dense.dropPages(rows: rows)
         }
     }
