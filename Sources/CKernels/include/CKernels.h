@@ -53,7 +53,7 @@ typedef struct {
     int64_t columns;
     int64_t padded_columns;
     const float *floats; // [token][columns]
-    const int8_t *codes; // [group][input/4][tokens of the group][4]
+    const int8_t *codes; // [group][input/8][tokens of the group][8]
     const float *scales; // [group][input/64][tokens of the group]
     const int32_t *offsets; // [group][input/64][tokens of the group]: -128 * sum of the codes
 } dk_activations;
