@@ -5,7 +5,7 @@
 #endif
 
 extern const dk_kernels dk_kernels_portable, dk_kernels_avx2, dk_kernels_avxvnni, dk_kernels_avxvnni_evex,
-    dk_kernels_avx512, dk_kernels_neon;
+    dk_kernels_avx512, dk_kernels_neon, dk_kernels_neon_i8mm;
 
 static int list(const dk_kernels *found[8]) {
     int count = 0;
@@ -21,6 +21,7 @@ static int list(const dk_kernels *found[8]) {
     if (avx512) found[count++] = &dk_kernels_avxvnni_evex;
     if (avx2) found[count++] = &dk_kernels_avx2;
 #elif defined(__aarch64__) && defined(__linux__)
+    if (getauxval(AT_HWCAP2) & (1 << 13)) found[count++] = &dk_kernels_neon_i8mm; // HWCAP2_I8MM
     if (getauxval(AT_HWCAP) & (1 << 20)) found[count++] = &dk_kernels_neon; // HWCAP_ASIMDDP
 #endif
     found[count++] = &dk_kernels_portable;

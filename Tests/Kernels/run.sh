@@ -78,7 +78,9 @@ elif $clang -O3 --target=aarch64-linux-gnu -static --sysroot=$root -isystem $roo
     -lpthread -o "$build/arm"; then
     qemu-aarch64-static -cpu max "$build/arm" check "$build/reference" || fail "Arm"
     found=$(qemu-aarch64-static -cpu max "$build/arm" tables)
-    [ "$found" = "neon-dotprod portable" ] || fail "a CPU with the dot product offers: $found"
+    [ "$found" = "neon-i8mm neon-dotprod portable" ] || fail "a CPU with matrix products offers: $found"
+    found=$(qemu-aarch64-static -cpu neoverse-n1 "$build/arm" tables)
+    [ "$found" = "neon-dotprod portable" ] || fail "a CPU with the dot product alone offers: $found"
     found=$(qemu-aarch64-static -cpu cortex-a53 "$build/arm" tables)
     [ "$found" = "portable" ] || fail "a CPU without the dot product offers: $found"
 else
@@ -120,7 +122,7 @@ else
 fi
 
 echo "== summary"
-for set in avx512-vnni avxvnni avx512vl-vnni avx2 neon-dotprod portable; do
+for set in avx512-vnni avxvnni avx512vl-vnni avx2 neon-i8mm neon-dotprod portable; do
     case "$native" in
     *" $set "*) echo "  $set: machine code run on this CPU" ;;
     *)
@@ -128,7 +130,7 @@ for set in avx512-vnni avxvnni avx512vl-vnni avx2 neon-dotprod portable; do
         case $set in
         avx512-vnni | avxvnni | avx512vl-vnni)
             [ -x "$build/emulated" ] && how="intrinsics emulated in C; its machine code was not run" ;;
-        neon-dotprod) [ -x "$build/arm" ] && how="machine code run under qemu" ;;
+        neon-*) [ -x "$build/arm" ] && how="machine code run under qemu" ;;
         esac
         echo "  $set: $how" ;;
     esac

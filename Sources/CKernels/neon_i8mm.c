@@ -1,0 +1,2 @@
+#define DK_I8MM 1
+#include "neon.c"
