@@ -32,4 +32,33 @@ extension AdapterRegistry {
             return load != nil || isDisabled || !published.isEmpty
         }
     }
+
+    /// What is known of a name, be it from the command line or from the root.
+    func entry(_ name: String) throws(EngineError) -> Entry {
+        if let entry = entries[name] { return entry }
+        let entry = Entry(place: .underRoot(name))
+        _ = try folder(of: entry.place, name)
+        return entry
+    }
+
+    /// Where a place is now: the links of a root may point elsewhere than before.
+    func folder(of place: AdapterPlace, _ name: String) throws(EngineError) -> String {
+        switch place {
+        case .folder(let path): return path
+        case .underRoot(let path):
+            guard let folder = try root?.folder(path) else {
+                throw unknown(name, path: path == name ? nil : path)
+            }
+            return folder
+        }
+    }
+
+    private func unknown(_ name: String, path: String?) -> EngineError {
+        EngineError(
+            .notFound, "unknown_adapter",
+            root == nil
+                ? "there is no adapter '\(name)'; the server was started without --adapter-root"
+                : "there is no adapter '\(path ?? name)' under the adapter root",
+            param: path == nil ? "adapter" : "path")
+    }
 }
