@@ -1,6 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
-.PHONY: demo test build lint check-imports check-kernels check-threads check-faults dependencies
+.PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
+	check-faults dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -22,11 +23,15 @@ check-imports:
 check-kernels:
 	@Tests/Kernels/run.sh
 
-# The engine and the server under the thread sanitizer (a build of its own, about five minutes).
-check-threads: dependencies
-	swift build --build-tests --sanitize thread --scratch-path .build-tsan
-	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" swift test --skip-build --sanitize thread \
-		--scratch-path .build-tsan --filter 'ServeTests|EngineTests|AdapterLifeTests'
+# The engine and the server under a sanitizer (a build of its own, about five minutes).
+check-threads: SANITIZER = thread
+check-addresses: SANITIZER = address
+check-threads check-addresses: dependencies
+	swift build --build-tests --sanitize $(SANITIZER) --scratch-path .build-$(SANITIZER)
+	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" \
+	LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/leak-sanitizer.supp" \
+		swift test --skip-build --sanitize $(SANITIZER) --scratch-path .build-$(SANITIZER) \
+		--filter 'ServeTests|EngineTests|AdapterLifeTests'
 
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build
