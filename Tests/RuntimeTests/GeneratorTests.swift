@@ -94,4 +94,13 @@ import Testing
         #expect(found.top.map(\.id) == [1, 3, 2])
         #expect(found.logprob == found.top[2].logprob)
     }
+
+    /// However many are asked for, they are the beginning of the sorted vocabulary.
+    @Test(arguments: [0, 1, 64, 65, 1000, 5000]) func alternativesAreThoseOfASort(count: Int) {
+        // 997 values for 2000 ids: full of ties.
+        let logits = (0..<2000).map { Float($0 * 7919 % 997) }
+        let found = logits.withUnsafeBufferPointer { Logits.probabilities(of: 0, in: $0, top: count) }
+        let sorted = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+        #expect(found.top.map(\.id) == Array(sorted.prefix(count)))
+    }
 }

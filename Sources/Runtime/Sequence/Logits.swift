@@ -34,16 +34,18 @@ enum Logits {
             top: likeliest(top, in: logits).map { TokenLogprob.Alternative(id: $0, logprob: logprob($0)) })
     }
 
-    /// One pass over the vocabulary for the few that are usually asked for.
+    /// One pass over the vocabulary: sorting all of it for a thousand would keep every sequence of the batch waiting.
     private static func likeliest(_ count: Int, in logits: UnsafeBufferPointer<Float>) -> [Int] {
-        if count > 64 {
-            return Array(logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }.prefix(count))
-        }
         guard count > 0 else { return [] }
         var best: [Int] = []
         for (id, logit) in logits.enumerated() {
             if best.count == count, let last = best.last, logit <= logits[last] { continue }
-            let place = best.firstIndex { logits[$0] < logit } ?? best.count
+            var place = 0
+            var end = best.count
+            while place < end {
+                let middle = (place + end) / 2
+                if logits[best[middle]] < logit { end = middle } else { place = middle + 1 }
+            }
             best.insert(id, at: place)
             if best.count > count { best.removeLast() }
         }
