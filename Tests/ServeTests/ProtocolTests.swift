@@ -66,10 +66,17 @@ import Testing
             (#"{"prompt":"a","max_tokens":1.5}"#, "bad_request", "max_tokens"),
             (#"{"prompt":"a","stop":"x"}"#, "bad_request", "stop"),
             (#"{"prompt":"a","stop":[""]}"#, "bad_request", "stop"),
+            (
+                #"{"prompt":"a","stop":[\#(String(repeating: #""x","#, count: 64))"x"]}"#, "bad_request",
+                "stop"
+            ),
+            (#"{"prompt":"a","max_tokens":9007199254740993.0}"#, "bad_request", "max_tokens"),
             (#"{"prompt":"a","logprobs":1001}"#, "bad_request", "logprobs"),
             (#"{"prompt":"a","adapter":5}"#, "bad_request", "adapter"),
             (#"{"prompt":"a","adapter":"../a"}"#, "bad_adapter", "adapter"),
             (#"{"prompt":"a","adapter":"a@0"}"#, "bad_adapter", "adapter"),
+            (#"{"prompt":"a","adapter":"a@01"}"#, "bad_adapter", "adapter"),
+            (#"{"prompt":"a","adapter":"a@+1"}"#, "bad_adapter", "adapter"),
             (#"{"prompt":"a","temperature":1}"#, "unknown_field", "temperature"),
             (#"{"op":"fly"}"#, "unknown_op", "op"), (#"{"op":"load"}"#, "bad_request", "name"),
             (#"{"op":"ping","prompt":"a"}"#, "unknown_field", "prompt"),

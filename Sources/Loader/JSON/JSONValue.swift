@@ -5,8 +5,10 @@ package struct JSONNumber: Equatable, Sendable {
     package var int: Int? { Int(text) ?? exactDouble }
     package var double: Double? { Double(text) }
 
-    /// `1e3` and `8.0` are integers too; Python writes both.
-    private var exactDouble: Int? { double.flatMap(Int.init(exactly:)) }
+    /// `1e3` and `8.0` are integers too; Python writes both. Beyond 2^53 the double may be a neighbour of what was written.
+    private var exactDouble: Int? {
+        double.flatMap { $0.magnitude < 0x1p53 ? Int(exactly: $0) : nil }
+    }
 }
 
 /// A whole JSON document. Objects keep the order of their members: PEFT's patterns depend on it.

@@ -29,7 +29,8 @@ package enum AdapterChoice: Sendable, Equatable {
             self = .named(text, generation: nil)
             return
         }
-        guard let generation = Int(parts[1]), generation > 0 else {
+        // One spelling: what is shown is what may be asked for.
+        guard let generation = Int(parts[1]), generation > 0, String(generation) == parts[1] else {
             throw EngineError(
                 .invalidRequest, "bad_adapter", "the generation of '\(text)' is no positive number",
                 param: "adapter")

@@ -187,6 +187,7 @@ struct AdapterRegistry {
     /// Frees a name; its memory goes with the last request that uses it.
     /// - Returns: the generation, if it has left memory already.
     mutating func unload(_ name: String, disable: Bool) throws(EngineError) -> AdapterIdentity? {
+        try AdapterName.check(name)
         var entry = try entry(name)
         guard entry.current != nil || entry.load != nil || disable else {
             throw EngineError(.notFound, "not_loaded", "adapter '\(name)' is not loaded", param: "name")

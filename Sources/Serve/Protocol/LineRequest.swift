@@ -86,6 +86,8 @@ extension LineRequest {
         }
     }
 
+    private static let mostStops = 64
+
     private static func generate(_ fields: inout RequestFields) throws(EngineError) -> Generate {
         let text = try fields.string("prompt")
         let ids = try fields.ints("token_ids")
@@ -104,9 +106,12 @@ extension LineRequest {
         request.logprobs = try fields.int("logprobs", in: 0...1000)
         request.ignoresEOS = try fields.bool("ignore_eos") ?? false
         request.addsSpecialTokens = try fields.bool("no_special").map { !$0 } ?? true
-        if request.stops.contains("") {
+        // Each is looked for at every token, on the thread that everybody shares.
+        if request.stops.count > mostStops || request.stops.contains("") {
             throw EngineError(
-                .invalidRequest, "bad_request", "a stop string must not be empty", param: "stop")
+                .invalidRequest, "bad_request",
+                "\"stop\" must be at most \(mostStops) strings, none of them empty",
+                param: "stop")
         }
         return request
     }
