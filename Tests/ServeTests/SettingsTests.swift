@@ -32,13 +32,19 @@ import Testing
         #expect(found.drainTimeout == .seconds(1.5))
     }
 
-    @Test func anUnknownOptionInTheFileIsAnError() async throws {
+    @Test(
+        arguments: [
+            (#"{"max_queue": 1}"#, "max_queue"), (#"{"max-queue": [1]}"#, "max-queue"),
+            (#"{"adapter": ["a", 1]}"#, "adapter"), (#"{"listen": {}}"#, "listen"),
+            (#"{"threads": true}"#, "threads"), (#"[]"#, "document"),
+        ])
+    func whatIsNoOptionInTheFileIsAnError(text: String, field: String) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
         defer { try? FileManager.default.removeItem(at: file) }
-        try Data(#"{"max_queue": 1}"#.utf8).write(to: file)
+        try Data(text.utf8).write(to: file)
         await #expect {
             try await settings(file: file.path)
-        } throws: { ($0 as? LoadError)?.field == "max_queue" }
+        } throws: { ($0 as? LoadError)?.field == field }
     }
 
     @Test(

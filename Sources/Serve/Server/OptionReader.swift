@@ -36,7 +36,8 @@ struct OptionReader {
                     advice: "write options as --help does, without the dashes")
             }
             switch value {
-            case .string, .number, .array: continue
+            case .string, .number: continue
+            case .array(let values) where values.allSatisfy({ $0.string != nil }): continue
             default:
                 throw fields.mismatch(key, expected: "a string, a number or an array of strings", value)
             }
