@@ -21,7 +21,12 @@ struct LineServer: Service {
         // Sockets in the file system are for this user alone; the server makes no other files.
         umask(0o177)
         var listeners: [any Channel] = []
-        for address in addresses { listeners.append(try await listen(address)) }
+        var sockets: [String] = []
+        defer { for path in sockets { unlink(path) } }
+        for address in addresses {
+            listeners.append(try await listen(address))
+            if case .unix(let path) = address { sockets.append(path) }
+        }
         whenListening(listeners.compactMap(\.localAddress))
         try? await gracefulShutdown()
         state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
@@ -34,11 +39,11 @@ struct LineServer: Service {
         }
         try await whenEmpty.futureResult.get()
         late.cancel()
-        for address in addresses { if case .unix(let path) = address { unlink(path) } }
     }
 
     private func listen(_ address: ListenAddress) async throws -> any Channel {
-        let resolved = try address.resolved()
+        let resolved: SocketAddress
+        do { resolved = try address.resolved() } catch { throw ListenProblem.failed(address, "\(error)") }
         guard resolved.isLocal || state.token != nil else { throw ListenProblem.notLocal(address) }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
