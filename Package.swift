@@ -132,6 +132,7 @@ let package = Package(
             name: "ServeTests",
             dependencies: [
                 "DoraServe", "DoraRuntime", "DoraLoader", "DoraTensor", "dora-serve", "dora-generate",
+                "dora-pack",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

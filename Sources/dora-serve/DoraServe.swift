@@ -12,8 +12,12 @@ import FoundationEssentials
             dora-serve --model PATH --adapter [NAME=]PATH ... [--adapter-root DIR] [options]
             """,
         discussion: """
-            One line in, one line out: echo "Nokia's profit rose ." | nc -N localhost 7077. Lines that begin with { are \
-            JSON requests, many at a time, each for the adapter that it names; docs/protocol.md describes them.
+            One line in, one line out, with line feeds written as \\n:
+
+              printf '%s\\n' 'Input: Profits rise\\nAnswer: ' | nc -N localhost 7077
+
+            At its start the server prints such a command for where it listens. Lines that begin with { are JSON \
+            requests, many at a time, each for the adapter that it names; docs/protocol.md describes them.
 
             Every option can also be given as DORA_<OPTION> in the environment (DORA_MAX_QUEUE=10) or in a JSON file \
             (--config); the command line wins over the environment, and that over the file. Memory is given in bytes \

@@ -1,3 +1,4 @@
+import DoraLoader
 import DoraServe
 import Foundation
 import Testing
@@ -41,20 +42,37 @@ import Testing
             errors: String(decoding: errors, as: UTF8.self))
     }
 
-    @Test func theClientPrintsWhatTheCommandPrints() throws {
+    /// A server, and what it says once it listens.
+    private func serve(_ arguments: [String]) throws -> (process: Process, announcement: [String]) {
+        let process = Process()
+        process.executableURL = Self.program("dora-serve")
+        process.arguments = arguments + ["--log-level", "error"]
+        let announcement = Pipe()
+        process.standardOutput = announcement
+        try process.run()
+        var text = ""
+        // Where it listens, what it is, and a line to try.
+        while text.split(separator: "\n").count < 3 || !text.hasSuffix("\n") {
+            let data = announcement.fileHandleForReading.availableData
+            if data.isEmpty { break }
+            text += String(decoding: data, as: UTF8.self)
+        }
+        return (process, text.split(separator: "\n").map(String.init))
+    }
+
+    private func temporaryFolder() throws -> URL {
         let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return folder
+    }
+
+    @Test func theClientPrintsWhatTheCommandPrints() throws {
+        let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let socket = "unix:" + folder.appending(path: "s").path
         let adapter = Self.repository + "/models/adapters/sentiment"
-        let server = Process()
-        server.executableURL = Self.program("dora-serve")
-        server.arguments = ["--adapter", adapter, "--listen", socket, "--log-level", "error"]
-        let announcement = Pipe()
-        server.standardOutput = announcement
-        try server.run()
-        let first = String(decoding: announcement.fileHandleForReading.availableData, as: UTF8.self)
-        #expect(first.hasPrefix("listening on \(socket)\n"))
+        let (server, announcement) = try serve(["--adapter", adapter, "--listen", socket])
+        #expect(announcement.first == "listening on \(socket)")
 
         // Streaming, and nothing but the text.
         for options in [["--max-tokens", "40", "--ignore-eos"], ["--stop", "tive"], ["--max-tokens", "0"]] {
@@ -76,15 +94,84 @@ import Testing
         #expect(try run("dora-generate", ["--connect", socket], input: "a").status == 69)
     }
 
+    @Test func aPackedBaseAnswersAsItsFolderDoes() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (base, packed) = (Self.repository + "/models/base", folder.appending(path: "base.dora").path)
+        #expect(try run("dora-pack", [base, "-o", packed]).status == 0)
+        let adapter = Self.repository + "/models/adapters/sentiment"
+        let socket = "unix:" + folder.appending(path: "s").path
+        let (server, _) = try serve(["--model", packed, "--adapter", adapter, "--listen", socket])
+        defer { server.terminate() }
+        let options = ["--json", "--logprobs", "3", "--max-tokens", "20", "--ignore-eos"]
+        for (name, path) in [("sentiment", ["--adapter", adapter]), ("", [])] {
+            let asked = try run(
+                "dora-generate", ["--connect", socket, "--adapter", name] + options, input: Self.prompt)
+            let alone = try run("dora-generate", ["--model", base] + path + options, input: Self.prompt)
+            let (served, expected) = (try object(asked), try object(alone))
+            #expect(expected.logprobs.count == 80)
+            #expect(served.tokenIDs == expected.tokenIDs && served.logprobs == expected.logprobs)
+        }
+    }
+
+    private func object(_ run: Run) throws -> JSONObject {
+        try #require(try JSONValue(parsing: Array(run.output.utf8)).object, "\(run.errors)")
+    }
+
+    /// Whether there is a netcat that knows `-N`.
+    private static let hasNetcat: Bool = {
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", "nc -h 2>&1 | grep -q -e -46C"]
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }()
+
+    /// Whatever the path and the token are made of.
+    @Test(.enabled(if: hasNetcat, "no OpenBSD netcat"), arguments: [false, true])
+    func theLineToTryWorksAsItIsPrinted(hasToken: Bool) throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let token = folder.appending(path: "the token's file")
+        try Data("open sesame\n".utf8).write(to: token)
+        let (server, announcement) = try serve(
+            [
+                "--adapter", Self.repository + "/models/adapters/sentiment",
+                "--listen", "unix:" + folder.appending(path: "it's here").path,
+            ] + (hasToken ? ["--token-file", token.path] : []))
+        defer { server.terminate() }
+        let shell = Process()
+        shell.executableURL = URL(filePath: "/bin/sh")
+        shell.arguments = ["-c", try #require(announcement.last)]
+        let output = Pipe()
+        shell.standardOutput = output
+        try shell.run()
+        let lines = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+            .split(separator: "\n")
+        #expect(lines.last == "positive" && lines.count == (hasToken ? 2 : 1))
+    }
+
     @Test(
         arguments: [
             (["--adapter", "/no/such/adapter"], 66), (["--max-queue", "x"], 64), (["--bogus"], 64),
-            (["--listen", "tcp:0.0.0.0:0"], 69), (["--model", "/no/such/model"], 66),
+            (["--listen", "tcp:0.0.0.0:0"], 69), (["--listen", "tcp:no host:1"], 69),
+            (["--listen", "unix:/tmp/" + String(repeating: "a", count: 200)], 69),
+            (["--model", "/no/such/model"], 66),
             (["--config", "/no/file"], 66),
         ] as [([String], Int32)])
     func aServerThatCannotStartSaysWhy(arguments: [String], status: Int32) throws {
         let found = try run("dora-serve", arguments)
         #expect(found.status == status)
         #expect(!found.errors.isEmpty && !found.errors.contains("Fatal"))
+    }
+
+    @Test func aServerThatCannotListenEverywhereLeavesNoSocket() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appending(path: "s").path
+        #expect(
+            try run("dora-serve", ["--listen", "unix:" + path, "--listen", "tcp:0.0.0.0:0"]).status == 69)
+        #expect(!FileManager.default.fileExists(atPath: path))
     }
 }

@@ -16,6 +16,7 @@ package struct ServerSettings: Sendable {
     package var limits = ConnectionLimits()
     package var drainTimeout = Duration.seconds(30)
     package var token: [UInt8]?
+    package var tokenFile: String?
     var logLevel = Logger.Level.info
 
     /// - Throws: `OptionProblem`, `LoadError`.
@@ -51,6 +52,7 @@ package struct ServerSettings: Sendable {
                     option: "--token-file", problem: "\(file) holds no token of 8 or more bytes")
             }
             self.token = Array(token)
+            tokenFile = file
         }
         logLevel = try options.choice(.logLevel, as: Logger.Level.self) ?? logLevel
     }

@@ -44,7 +44,7 @@ package struct Serving: Sendable {
             })
         let server = LineServer(
             addresses: settings.addresses, state: state, drainTimeout: settings.drainTimeout, group: group,
-            whenListening: announce)
+            whenListening: { announce($0, hasTokenizer: base.tokenizer != nil) })
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
@@ -124,21 +124,16 @@ package struct Serving: Sendable {
                 max_inflight: settings.limits.maximumInFlight, max_line: settings.limits.maximumLine))
     }
 
-    private func announce(_ addresses: [SocketAddress]) {
-        for address in addresses {
-            let place: ListenAddress =
-                if let path = address.pathname {
-                    .unix(path: path)
-                } else {
-                    .tcp(host: address.ipAddress ?? "", port: address.port ?? 0)
-                }
-            try? Terminal.write("listening on \(place)\n")
+    private func announce(_ addresses: [SocketAddress], hasTokenizer: Bool) {
+        let places = addresses.map { address in
+            address.pathname.map(ListenAddress.unix)
+                ?? .tcp(host: address.ipAddress ?? "", port: address.port ?? 0)
         }
-        guard let first = addresses.first else { return }
-        let target = first.pathname.map { "-U \($0)" } ?? "\(first.ipAddress ?? "") \(first.port ?? 0)"
+        for place in places { try? Terminal.write("listening on \(place)\n") }
+        guard let first = places.first else { return }
+        let example = ExampleRequest(to: first, tokenFile: settings.tokenFile, hasTokenizer: hasTokenizer)
         let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
-        try? Terminal.write(
-            "one line in, one line out; \(adapter) answers:  echo 'your prompt' | nc -N \(target)\n")
+        try? Terminal.write("one line in, one line out; \(adapter) answers, for example:\n  \(example)\n")
     }
 }
 
