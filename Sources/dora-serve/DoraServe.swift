@@ -14,7 +14,7 @@ import FoundationEssentials
         discussion: """
             One line in, one line out, with line feeds written as \\n:
 
-              printf '%s\\n' 'Input: Profits rise\\nAnswer: ' | nc -N localhost 7077
+              printf '%s\\n' 'Input: Profit rose\\nAnswer: ' | nc -N localhost 7077
 
             At its start the server prints such a command for where it listens. Lines that begin with { are JSON \
             requests, many at a time, each for the adapter that it names; docs/protocol.md describes them.
