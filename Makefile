@@ -23,7 +23,7 @@ check-imports:
 check-kernels:
 	@Tests/Kernels/run.sh
 
-# The engine and the server under a sanitizer (a build of its own, about five minutes).
+# The engine and the server under a sanitizer (a build of its own, about six minutes).
 check-threads: SANITIZER = thread
 check-addresses: SANITIZER = address
 check-threads check-addresses: dependencies

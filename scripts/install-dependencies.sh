@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the two libraries that the build links, where they are missing and apt can.
+# Installs the library that the programs link and the one that tests compare with, where they are missing and apt can.
 set -eu
 wanted="libopenblas-dev libsentencepiece-dev pkg-config"
 missing=""

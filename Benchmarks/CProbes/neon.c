@@ -1,3 +1,4 @@
+// The dot product; where there is I8MM too, the peak is up to twice this.
 #if defined(__aarch64__)
 #include <arm_neon.h>
 #include "CProbes.h"

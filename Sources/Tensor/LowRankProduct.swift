@@ -15,7 +15,7 @@ package struct LowRankProduct: Sendable {
     package init(b: [Float], a: [Float], rank: Int, columns: Int, scaling: Float) {
         precondition(rank > 0 && a.count == rank * columns && b.count.isMultiple(of: rank))
         (self.rank, self.columns, self.scaling) = (rank, columns, scaling)
-        let tile = PackedMatrix.tileRows * rank, block = Int(DK_BLOCK)
+        let tile = PackedMatrix.tileRows * rank, block = DK_BLOCK
         self.b = b + [Float](repeating: 0, count: b.count.roundedUp(to: tile) - b.count)
         var blocks = [Float](repeating: 0, count: rank * columns.roundedUp(to: block))
         for start in stride(from: 0, to: columns, by: block) {
@@ -30,13 +30,13 @@ package struct LowRankProduct: Sendable {
     }
 
     /// Elements that `add` writes for that many rows.
-    package func blockedCount(rows: Int) -> Int { rows * columns.roundedUp(to: Int(DK_BLOCK)) }
+    package func blockedCount(rows: Int) -> Int { rows * columns.roundedUp(to: DK_BLOCK) }
 
     /// `out = before + scaling * b[rows] a`.
     /// - Parameters:
     ///   - before: `[rows.count, columns]`
-    ///   - out: `[columns / 64, rows.count, 64]`, padded with zeros: one row is that row.
-    ///   - squares: the sum of each row's squares.
+    ///   - out: `[columns / 64 rounded up, rows.count, 64]`, padded with zeros: one row is that row.
+    ///   - squares: `[rows.count]`, the sum of each row's squares.
     /// - Precondition: `rows` lie in b's tiles.
     package func add(
         rows: Range<Int>, to before: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>,

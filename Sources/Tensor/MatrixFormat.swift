@@ -37,6 +37,14 @@ package enum MatrixFormat: Sendable, Equatable {
         }
     }
 
+    /// Whether a matrix can be made of floats; others take the codes that a checkpoint holds.
+    package var takesFloats: Bool {
+        switch self {
+        case .f32, .f16, .bf16, .q8, .q4: true
+        case .q8Row, .q4Nested: false
+        }
+    }
+
     var kernelFormat: dk_format {
         switch self {
         case .f32: DK_F32

@@ -179,7 +179,9 @@ package final class PackedMatrix: @unchecked Sendable {
         package var format: MatrixFormat { matrix.format }
 
         /// Stores 16 rows of floats `[16, columns]` (padding rows zero), rounded to the format.
+        /// - Precondition: the format takes floats.
         package func store(tile: Int, rows: UnsafePointer<Float>) {
+            precondition(format.takesFloats)
             withUnsafePointer(to: matrix.view) {
                 kernels.pointee.pack($0, Int64(tile), rows, Int64(matrix.columns))
             }
@@ -195,14 +197,17 @@ package final class PackedMatrix: @unchecked Sendable {
 
         /// Stores 16 rows, each times its factor.
         /// - Parameters:
-        ///   - blocks: `[columns / 64, 16, 64]`, as `LowRankProduct.add` leaves them; overwritten.
+        ///   - blocks: `[columns / 64 rounded up, 16, 64]`, as `LowRankProduct.add` leaves them; the scaled rows
+        ///     take their place.
+        ///   - factors: `[16]`
         ///   - before: `[16, columns]`, what they were before the change.
+        /// - Precondition: the format takes floats.
         /// - Returns: how much of the change survives storing: with d = wanted - before, the sums of
         ///   (stored - before) * d and of d * d.
         package func store(
             tile: Int, blocks: UnsafeMutablePointer<Float>, factors: [Float], before: UnsafePointer<Float>
         ) -> (kept: Double, asked: Double) {
-            precondition(factors.count == PackedMatrix.tileRows)
+            precondition(format.takesFloats && factors.count == PackedMatrix.tileRows)
             var sums = (0.0, 0.0)
             withUnsafeMutableBytes(of: &sums) { bytes in
                 let start = bytes.assumingMemoryBound(to: Double.self).baseAddress

@@ -4,6 +4,20 @@ import Testing
 @testable import DoraLoader
 
 @Suite struct LinearMergeTests {
+    /// No float can be stored as a checkpoint's codes: its head is merged as its other matrices are.
+    @Test func aHeadOfCodesIsMergedInEightBits() throws {
+        let codebook = FourBitCode.nf4.codebook
+        let nesting = ScaleNesting(map: [], groupMaxima: [], offset: 0, groupShift: 8)
+        for format in [MatrixFormat.q8Row, .q8, .q4(codebook), .q4Nested(codebook, nesting)] {
+            #expect(StorageOptions(head: .native).mergedHeadFormat(base: format) == .q8)
+            #expect(StorageOptions(merged: .f32).mergedHeadFormat(base: format) == .f32)
+        }
+        for format in [MatrixFormat.f32, .f16, .bf16] {
+            #expect(StorageOptions().mergedHeadFormat(base: format) == format)
+        }
+        #expect(StorageOptions(head: .q4).mergedHeadFormat(base: .q4(codebook)) == .q4(codebook))
+    }
+
     /// Large matrices are merged in several steps, whose number depends on the threads; the bits do not.
     @Test func stepsLeaveTheBitsAlone() throws {
         let (rows, columns, rank) = (300, 1 << 14, 2)

@@ -22,6 +22,7 @@ import Testing
             for (found, expected) in zip(completion.logprobs, prompt.top) {
                 // By token: two that PEFT has closer than the tolerance may change places.
                 let theirs = Dictionary(uniqueKeysWithValues: expected.map { (Int($0[0]), $0[1]) })
+                #expect(zip(found.top, found.top.dropFirst()).allSatisfy { $0.logprob >= $1.logprob })
                 #expect(Set(found.top.map(\.id)) == Set(theirs.keys))
                 for mine in found.top {
                     #expect(abs(mine.logprob - theirs[mine.id, default: .infinity]) <= golden.tolerance)

@@ -128,7 +128,7 @@ import Testing
         return process.terminationStatus == 0
     }()
 
-    /// Whatever the path and the token are made of.
+    /// Whatever the paths are made of.
     @Test(.enabled(if: hasNetcat, "no OpenBSD netcat"), arguments: [false, true])
     func theLineToTryWorksAsItIsPrinted(hasToken: Bool) throws {
         let folder = try temporaryFolder()

@@ -100,15 +100,16 @@ typedef struct {
                        int64_t columns);
     // The inverse of pack_codes.
     void (*unpack_codes)(const dk_matrix *matrix, int64_t tile, uint8_t *rows, void *scales, int64_t columns);
-    // The inverse, up to the rounding of the format: rows [16][columns].
+    // The inverse of pack, up to the rounding of the format: rows [16][columns].
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     // W = V + scaling * b a of `rows` rows: `before` [rows][columns], b [rows][rank], a in blocks of columns
-    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64]. squares[row] is the sum of a
+    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64]. squares [rows]: the sum of each
     // row's squares.
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
-    // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor, which it writes back. With
-    // d = what is to be stored - before and e = what is stored - before: sums[0] += e.d, sums[1] += d.d
+    // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
+    // pack takes; the scaled rows take the place of the rows. With d = a scaled row - its row of `before` [16][columns]
+    // and e = what is stored of it - before: sums[0] += e.d, sums[1] += d.d
     void (*pack_merged)(const dk_matrix *matrix, int64_t tile, const float *before, float *blocks,
                         const float *factors, int64_t columns, double *sums);
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.

@@ -77,13 +77,14 @@ package struct StorageOptions: Sendable, Equatable {
         }
     }
 
-    /// A merged head follows `--merged` where that is given, else it is stored as the base's head is.
+    /// A merged head follows `--merged` where that is given, else `--head`, and else is stored as the base's head is,
+    /// in Q8 if that holds a checkpoint's codes.
     func mergedHeadFormat(base: MatrixFormat) -> MatrixFormat {
         switch merged {
         case .f32: .f32
         case .q8: .q8
         case .q4: Self.fourBit
-        case .auto: base
+        case .auto: head == .q4 ? Self.fourBit : base.isQuantized ? .q8 : base
         }
     }
 

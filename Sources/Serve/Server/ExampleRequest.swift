@@ -10,7 +10,7 @@ struct ExampleRequest: CustomStringConvertible {
     private let hasTokenizer: Bool
 
     /// - Parameters:
-    ///   - tokenFile: for a server that wants its token first.
+    ///   - tokenFile: for a server that wants its token first, one that JSON takes as it is.
     ///   - hasTokenizer: false for a model that only takes token ids.
     init(to address: ListenAddress, tokenFile: String? = nil, hasTokenizer: Bool = true) {
         self.address = address
@@ -23,7 +23,7 @@ struct ExampleRequest: CustomStringConvertible {
         let line = hasTokenizer ? Self.prompt : #"{"token_ids":[1,2,3]}"#
         var lines = #"printf '%s\n' '\#(line)'"#
         if let tokenFile {
-            let hello = #"printf '{"op":"hello","token":"%s"}\n' "$(cat \#(Self.quoted(tokenFile)))""#
+            let hello = #"printf '{"op":"hello","token":"%s"}\n' "$(cat -- \#(Self.quoted(tokenFile)))""#
             lines = "{ \(hello); \(lines); }"
         }
         return switch address {

@@ -31,6 +31,9 @@ struct LineServer: Service {
         try? await gracefulShutdown()
         state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
         for listener in listeners { try? await listener.close() }
+        // Now, not after the drain: by then the path may be a successor's.
+        for path in sockets { unlink(path) }
+        sockets = []
         let whenEmpty = group.next().makePromise(of: Void.self)
         state.drain(whenEmpty: whenEmpty)
         let late = group.next().scheduleTask(in: .nanoseconds(drainTimeout.nanoseconds)) {

@@ -16,6 +16,7 @@ package struct ServerSettings: Sendable {
     package var limits = ConnectionLimits()
     package var drainTimeout = Duration.seconds(30)
     package var token: [UInt8]?
+    /// The token's file, if `cat` and quotes make the token's JSON of it.
     package var tokenFile: String?
     var logLevel = Logger.Level.info
 
@@ -52,7 +53,11 @@ package struct ServerSettings: Sendable {
                     option: "--token-file", problem: "\(file) holds no token of 8 or more bytes")
             }
             self.token = Array(token)
-            tokenFile = file
+            let isPlain = token.allSatisfy { byte in
+                32..<127 ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+            }
+            let ending = bytes.dropFirst(token.count)
+            tokenFile = isPlain && ending.allSatisfy { $0 == 10 } ? file : nil
         }
         logLevel = try options.choice(.logLevel, as: Logger.Level.self) ?? logLevel
     }

@@ -133,6 +133,10 @@ package struct Serving: Sendable {
         guard let first = places.first else { return }
         let example = ExampleRequest(to: first, tokenFile: settings.tokenFile, hasTokenizer: hasTokenizer)
         let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
+        guard settings.token == nil || settings.tokenFile != nil else {
+            try? Terminal.write("one line in, one line out; \(adapter) answers whoever shows the token\n")
+            return
+        }
         try? Terminal.write("one line in, one line out; \(adapter) answers, for example:\n  \(example)\n")
     }
 }
