@@ -1,5 +1,5 @@
 /// A step that rewrites text before it is cut into pre-tokens.
-indirect enum Normalizer: Sendable {
+enum Normalizer: Sendable {
     case sequence([Normalizer])
     case composed(CanonicalForm)
     case prepend([UInt8])

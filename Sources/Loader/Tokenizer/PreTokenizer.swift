@@ -1,5 +1,5 @@
 /// A step that cuts normalized text into the pre-tokens across which nothing merges.
-indirect enum PreTokenizer: Sendable {
+enum PreTokenizer: Sendable {
     case sequence([PreTokenizer])
     case split(TextPattern, SplitBehavior, inverted: Bool)
     case digits(individually: Bool)
