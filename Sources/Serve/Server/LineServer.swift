@@ -21,19 +21,16 @@ struct LineServer: Service {
         // Sockets in the file system are for this user alone; the server makes no other files.
         umask(0o177)
         var listeners: [any Channel] = []
-        var sockets: [String] = []
-        defer { for path in sockets { unlink(path) } }
-        for address in addresses {
-            listeners.append(try await listen(address))
-            if case .unix(let path) = address { sockets.append(path) }
+        do {
+            for address in addresses { listeners.append(try await listen(address)) }
+        } catch {
+            await close(listeners)
+            throw error
         }
         whenListening(listeners.compactMap(\.localAddress))
         try? await gracefulShutdown()
         state.logger.info("draining", metadata: ["connections": "\(state.connectionCount)"])
-        for listener in listeners { try? await listener.close() }
-        // Now, not after the drain: by then the path may be a successor's.
-        for path in sockets { unlink(path) }
-        sockets = []
+        await close(listeners)
         let whenEmpty = group.next().makePromise(of: Void.self)
         state.drain(whenEmpty: whenEmpty)
         let late = group.next().scheduleTask(in: .nanoseconds(drainTimeout.nanoseconds)) {
@@ -42,6 +39,14 @@ struct LineServer: Service {
         }
         try await whenEmpty.futureResult.get()
         late.cancel()
+    }
+
+    /// Closes them and removes their sockets: at once, for after the drain the path may be a successor's.
+    private func close(_ listeners: [any Channel]) async {
+        for (listener, address) in zip(listeners, addresses) {
+            try? await listener.close()
+            if case .unix(let path) = address { unlink(path) }
+        }
     }
 
     private func listen(_ address: ListenAddress) async throws -> any Channel {
