@@ -61,7 +61,9 @@ package struct FourBitValues: Sendable, Equatable {
     ) {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { levels in
             guard let levels = levels.baseAddress else { return }
-            for index in 0..<16 { levels[index] = rounded(code.values[index] * scale) }
+            code.values.withUnsafeBufferPointer { values in
+                for index in values.indices.prefix(16) { levels[index] = rounded(values[index] * scale) }
+            }
             for index in 0..<count { out[index] = levels[Int(indices[index] & 15)] }
         }
     }

@@ -59,7 +59,10 @@ package struct FourBitWeights: WeightSource {
         var packedIndices = [UInt8](repeating: 0, count: PackedMatrix.tileRows * columns)
         readBlocks(of: wanted, on: compute) { elements, indices, scale in
             let first = elements.lowerBound - wanted.lowerBound
-            for offset in 0..<elements.count { packedIndices[first + offset] = indices[offset] }
+            packedIndices.withUnsafeMutableBufferPointer { all in
+                _ = UnsafeMutableBufferPointer(rebasing: all[first..<first + elements.count])
+                    .update(fromContentsOf: UnsafeBufferPointer(start: indices, count: elements.count))
+            }
             for block in first / Self.kernelBlock..<(first + elements.count) / Self.kernelBlock {
                 packedScales[block] = scale
             }
@@ -111,16 +114,30 @@ package struct FourBitWeights: WeightSource {
         }
     }
 
+    /// Whole bytes are unpacked in a loop without branches, which the compiler turns into vector instructions.
+    private static func unpack(
+        _ packed: UnsafeRawBufferPointer, elements: Range<Int>, into out: UnsafeMutablePointer<UInt8>
+    ) {
+        let startsWithin = elements.lowerBound % 2
+        let pairs = (elements.count - startsWithin) / 2
+        if startsWithin == 1 { out[0] = packed[elements.lowerBound / 2] & 15 }
+        let bytes = UnsafeRawBufferPointer(
+            rebasing: packed[(elements.lowerBound + startsWithin) / 2..<elements.upperBound / 2])
+        let target = out + startsWithin
+        for pair in 0..<pairs {
+            target[2 * pair] = bytes[pair] >> 4
+            target[2 * pair + 1] = bytes[pair] & 15
+        }
+        if startsWithin + 2 * pairs < elements.count {
+            out[elements.count - 1] = packed[elements.upperBound / 2] >> 4
+        }
+    }
+
     /// Reads or computes the indices of one block; answers the largest magnitude of computed ones.
     private func readIndices(of block: Range<Int>, into out: UnsafeMutablePointer<UInt8>) -> Float {
         switch indices {
         case .stored(let packed):
-            packed.withBytes { bytes in
-                for (offset, element) in block.enumerated() {
-                    let pair = bytes[element / 2]
-                    out[offset] = element % 2 == 0 ? pair >> 4 : pair & 15
-                }
-            }
+            packed.withBytes { Self.unpack($0, elements: block, into: out) }
             return .nan
         case .computed(let dense, let nearest):
             return withUnsafeTemporaryAllocation(of: Float.self, capacity: block.count) { values in
