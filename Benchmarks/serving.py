@@ -2,7 +2,7 @@
 
 MODEL and ADAPTER are folders, as random_model.py makes them. The server runs with eight copies of the adapter under
 eight names: each is merged on its own, so that they share nothing but what an adapter leaves alone. Needs only the
-standard library. Variants alternate within each round; medians are reported.
+standard library. Variants alternate within each round; reported are medians, also of the rounds' ratios.
 """
 import argparse, json, os, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 
@@ -124,6 +124,14 @@ def main():
                 times[variant].append(batch(path, adapters, turn))
         result["step_ms"] = {variant: 1e3 * statistics.median(values) for variant, values in times.items()}
         result["read_gb_s"] = bandwidth(args.bin) / 1e9
+        reading = 8 * result["adapter_bytes"] / result["read_gb_s"] / 1e9
+
+        def ratio(variant, extra=0.0):
+            return statistics.median((base + extra) / own for base, own in zip(times["base x8"], times[variant]))
+
+        result["of_allowed"] = ratio("eight adapters", reading)
+        result["of_base"] = ratio("eight adapters")
+        result["one_adapter_of_base"] = ratio("one adapter x8")
 
         same, swapped = [], []
         for turn in range(40):
@@ -155,12 +163,9 @@ def main():
     step = result["step_ms"]
     lines = ["| decode step | ms | tokens/s |", "|---|---|---|"]
     lines += [f"| {v} | {ms:.1f} | {(1 if v.endswith('x1') else 8) * 1e3 / ms:.1f} |" for v, ms in step.items()]
-    allowed = step["base x8"] + 8 * result["adapter_bytes"] / result["read_gb_s"] / 1e6
-    result["share_of_allowed"] = allowed / step["eight adapters"]
-    lines += ["", f"Eight adapters reach {result['share_of_allowed']:.2f} of what bytes allow (base step + 8 x "
-              f"{result['adapter_bytes'] / 1e6:.0f} MB at {result['read_gb_s']:.1f} GB/s), "
-              f"{step['base x8'] / step['eight adapters']:.2f} of the base's rate; one adapter "
-              f"{step['base x8'] / step['one adapter x8']:.3f}."]
+    lines += ["", f"Eight adapters reach {result['of_allowed']:.2f} of what bytes allow (base step + 8 x "
+              f"{result['adapter_bytes'] / 1e6:.0f} MB at {result['read_gb_s']:.1f} GB/s), {result['of_base']:.2f} of "
+              f"the base's rate; one adapter {result['one_adapter_of_base']:.3f}."]
     lines += ["", f"A request of 2 tokens: {result['request_ms_same_adapter']:.1f} ms with the adapter of the last one, "
               f"{result['request_ms_swapped']:.1f} ms with another. The socket adds {result['socket_ms']:.2f} ms. "
               f"Loading an adapter: {result['load_seconds_each']:.2f} s.",
