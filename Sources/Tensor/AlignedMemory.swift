@@ -40,8 +40,8 @@ package final class Heap: Sendable {
 
     private let current = Mutex(Current())
     private static let mappingBytes = 64 << 20
-    /// Whole pages, so that each can be given back alone.
-    private static let alignment = 4096
+    /// Whole pages, whose size differs among Arm systems: each part can be given back without its neighbours.
+    private static let alignment = max(4096, Int(sysconf(Int32(_SC_PAGESIZE))))
 
     package init() {}
 
@@ -61,7 +61,8 @@ package final class Heap: Sendable {
 
 /// Addresses from the kernel, zero when first read.
 ///
-/// `@unchecked Sendable`: neither pointer nor size change.
+/// `@unchecked Sendable`: neither pointers nor sizes change after `init`. It never touches the memory itself: each part
+/// belongs to one `AlignedMemory`, parts do not overlap, and the kernel takes `madvise` from any thread.
 private final class Mapping: @unchecked Sendable {
     let start: UnsafeMutableRawPointer
     let byteCount: Int

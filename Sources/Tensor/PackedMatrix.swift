@@ -2,7 +2,8 @@ import CKernels
 
 /// Bytes that do not move or change, and what keeps them there: memory, or a mapped file.
 package struct SharedBytes: Sendable {
-    // Read-only as long as the owner lives.
+    // Unsafe only in the eyes of the compiler: nobody writes to what is shared, and the owner, which lives as long as
+    // this value, keeps it where it is.
     package nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
     private let owner: (any AnyObject & Sendable)?
 

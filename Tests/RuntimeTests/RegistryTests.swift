@@ -136,6 +136,7 @@ import Testing
         _ = try await engine.load(order("dora-qkv"))
         _ = try await engine.generate([1], adapter: .named("dora-qkv", generation: nil), maximumTokens: 1)
         #expect(await code { try await engine.unload("dora-rslora") } == "not_loaded")
+        #expect(await code { try await engine.unload("../dora-qkv") } == "bad_adapter")
     }
 
     @Test func aLoadThatFailsLeavesNoTrace() async throws {

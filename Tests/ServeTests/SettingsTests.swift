@@ -15,6 +15,21 @@ import Testing
             flags: flags.merging([.model: ["m"]]) { $1 }, environment: environment, file: file)
     }
 
+    /// Others would break the JSON of the line to try.
+    @Test(
+        arguments: [
+            ("open sesame", true), ("open sesame\n", true), ("open \"sesame\"", false),
+            ("open\\sesame", false),
+            ("open sesame \n", false), ("Sesam, öffne dich", false),
+        ])
+    func aTokenIsShownOnlyIfQuotesMakeJSONOfIt(text: String, isShown: Bool) async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(text.utf8).write(to: file)
+        let found = try await settings([.tokenFile: [file.path]])
+        #expect(found.token != nil && found.tokenFile == (isShown ? file.path : nil))
+    }
+
     @Test func theCommandLineWinsOverTheEnvironmentAndThatOverTheFile() async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
         defer { try? FileManager.default.removeItem(at: file) }

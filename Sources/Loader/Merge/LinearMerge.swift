@@ -10,10 +10,11 @@ import Synchronization
 /// on the steps.
 struct LinearMerge {
     let source: any WeightSource
-    /// Nil stores V as it is.
-    let update: LowRankUpdate?
-    let format: MatrixFormat
+    /// s B A; nil stores V as it is.
     private let product: LowRankProduct?
+    /// m; nil for plain LoRA.
+    private let magnitude: [Float]?
+    let format: MatrixFormat
     private var draft: PackedMatrix.Draft
     private var total = Tally()
 
@@ -32,8 +33,8 @@ struct LinearMerge {
         source: any WeightSource, update: LowRankUpdate?, format: MatrixFormat, on compute: Compute
     ) throws(ComputeError) {
         self.source = source
-        self.update = update
         self.format = format
+        magnitude = update?.magnitude
         product = update.map {
             LowRankProduct(
                 b: $0.b, a: $0.a, rank: $0.rank, columns: source.columns, scaling: $0.scaling)
@@ -62,7 +63,7 @@ struct LinearMerge {
         guard draft.isComplete else { return nil }
         source.dropPages(rows: 0..<source.rows)
         return Result(
-            matrix: draft.matrix, survival: update == nil ? nil : total.survival, zeroRows: total.zeroRows)
+            matrix: draft.matrix, survival: product == nil ? nil : total.survival, zeroRows: total.zeroRows)
     }
 
     private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
@@ -99,7 +100,7 @@ struct LinearMerge {
     /// What brings the rows of a tile to their magnitudes; counts those that have no direction.
     private func factors(rows: Range<Int>, squares: [Double], zeroRows: inout Int) -> [Float] {
         var factors = [Float](repeating: 1, count: PackedMatrix.tileRows)
-        guard let magnitude = update?.magnitude else { return factors }
+        guard let magnitude else { return factors }
         for (offset, row) in rows.enumerated() {
             let norm = Float(squares[offset].squareRoot())
             if norm == 0 { zeroRows += 1 }

@@ -2,7 +2,8 @@ import CSentencePiece
 
 /// A model inside libsentencepiece; frees it when the last reference goes.
 final class SentencePieceLibrary: Sendable {
-    /// The C side never alters a loaded model, so threads may share it.
+    // Every function but the one that frees it takes the model as const, and `deinit` runs when nobody else has it:
+    // threads may share it.
     nonisolated(unsafe) private let model: OpaquePointer
 
     init(serialized: [UInt8], file: String) throws(LoadError) {

@@ -48,11 +48,11 @@ package final class Engine: Sendable {
         self.inbox = inbox
         self.queue = queue
         root = options.root
+        // Unsafe only in the eyes of the compiler: the pass is handed to the engine's thread and used nowhere else.
         nonisolated(unsafe) let pass = try ForwardPass(
             base.configuration, halfCache: options.halfCache,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
         let limits = RunningSequence.Limits(context: context, eosIDs: Set(eosIDs))
-        // Unsafe only in the eyes of the compiler: the pass is handed to the thread and used nowhere else.
         let thread = Thread {
             // Made on its own thread, the loop never leaves it.
             var loop = EngineLoop(

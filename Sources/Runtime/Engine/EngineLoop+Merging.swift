@@ -73,7 +73,7 @@ extension EngineLoop {
     }
 
     /// Merges for a quarter of the time that the last step took, or a few tiles, which are a few milliseconds: running
-    /// sequences hardly notice that an adapter is merged.
+    /// sequences get their next token little later while an adapter is merged (docs/serving.md).
     mutating func mergeBeside(_ step: Duration) {
         let time = step / 4
         let start = ContinuousClock.now

@@ -134,7 +134,9 @@ package struct Serving: Sendable {
         let example = ExampleRequest(to: first, tokenFile: settings.tokenFile, hasTokenizer: hasTokenizer)
         let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
         guard settings.token == nil || settings.tokenFile != nil else {
-            try? Terminal.write("one line in, one line out; \(adapter) answers whoever shows the token\n")
+            try? Terminal.write(
+                "one line in, one line out; \(adapter) answers whoever shows the token first (docs/protocol.md)\n"
+            )
             return
         }
         try? Terminal.write("one line in, one line out; \(adapter) answers, for example:\n  \(example)\n")
