@@ -1,5 +1,5 @@
 package import DoraLoader
-import DoraRuntime
+package import DoraRuntime
 package import DoraTensor
 
 #if canImport(Glibc)
@@ -16,16 +16,20 @@ package struct Divergence {
     package private(set) var exactPerplexity = 0.0
     package private(set) var storedPerplexity = 0.0
     package private(set) var tokens = 0
+    /// Tokens of which both predict the same one first.
+    package private(set) var equalTokens = 0
 
     /// - Parameters:
-    ///   - halfCache: whether the stored weights' keys and values are F16; the exact ones' are F32.
+    ///   - storedSettings: how the stored weights' keys, values and activations are held; `exactSettings` the same of
+    ///     the exact ones'.
     ///   - texts: token ids; the first of each text is not predicted.
     package init(
-        of stored: ModelWeights, from exact: ModelWeights, _ configuration: ModelConfiguration,
-        halfCache: Bool = true, texts: [[Int]], on compute: Compute
+        of stored: ModelWeights, _ storedSettings: ModelSettings, from exact: ModelWeights,
+        _ exactSettings: ModelSettings, _ configuration: ModelConfiguration, texts: [[Int]],
+        on compute: Compute
     ) throws {
-        let exactPass = try ForwardPass(configuration, halfCache: false, on: compute)
-        let storedPass = try ForwardPass(configuration, halfCache: halfCache, on: compute)
+        let exactPass = try Self.pass(configuration, exactSettings, on: compute)
+        let storedPass = try Self.pass(configuration, storedSettings, on: compute)
         var (exactLoss, storedLoss) = (0.0, 0.0)
         for text in texts {
             let reference = try Self.logprobs(text.dropLast(), exact, exactPass)
@@ -37,6 +41,9 @@ package struct Divergence {
                 }
                 exactLoss -= p[target]
                 storedLoss -= q[target]
+                if p.indices.max(by: { p[$0] < p[$1] }) == q.indices.max(by: { q[$0] < q[$1] }) {
+                    equalTokens += 1
+                }
                 tokens += 1
             }
         }
@@ -53,6 +60,13 @@ package struct Divergence {
             let lines = paragraph.split(separator: "\n").joined(separator: "\n")
             return tokenizer.encode(lines, addingSpecialTokens: true) + [end].compactMap { $0 }
         }
+    }
+
+    private static func pass(
+        _ configuration: ModelConfiguration, _ settings: ModelSettings, on compute: Compute
+    ) throws -> ForwardPass {
+        try ForwardPass(
+            configuration, halfCache: settings.isHalfCache, activations: settings.activations, on: compute)
     }
 
     private static func logprobs(

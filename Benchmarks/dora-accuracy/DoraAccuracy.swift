@@ -9,6 +9,7 @@ extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
+extension ActivationPrecision: ExpressibleByArgument {}
 
 @main struct DoraAccuracy: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,19 +27,23 @@ extension ModelSettings.Cache: ExpressibleByArgument {}
     @Option var weights: StorageOptions.Weights = .native
     @Option var merged: StorageOptions.Merged = .auto
     @Option var head: StorageOptions.Head = .auto
+    @Option var activations: ActivationPrecision = .auto
     @Option var kv: ModelSettings.Cache?
+    @Flag(help: "Compare with the F32 arithmetic on the weights as they are stored, not on the base's V.")
+    var asStored = false
 
     private struct Figures: Encodable {
-        let tokens: Int
+        let tokens, equalTokens: Int
         let divergence, entropy, exactPerplexity, storedPerplexity: Double
     }
 
     func run() throws {
         var settings = ModelSettings(
             model: model, adapter: adapter, quantization: quantize,
-            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv)
+            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
+            activations: activations)
         let stored = try LoadedModel(settings)
-        settings.storage = StorageOptions(weights: .f32, merged: .f32)
+        if !asStored { settings.storage = StorageOptions(weights: .f32, merged: .f32) }
         if let reference {
             settings.model = reference
             settings.quantization = nil
@@ -47,14 +52,16 @@ extension ModelSettings.Cache: ExpressibleByArgument {}
         guard let tokenizer = exact.tokenizer else {
             throw ValidationError("\(settings.model) has no tokenizer")
         }
+        let compute = try Compute(threads: Compute.usableCores)
         let found = try Divergence(
-            of: stored.weights, from: exact.weights, exact.configuration,
-            halfCache: stored.settings.isHalfCache,
+            of: stored.weights, stored.settings,
+            from: asStored ? exact.weights.decoded(on: compute) : exact.weights, exact.settings,
+            exact.configuration,
             texts: Divergence.paragraphs(
                 String(contentsOfFile: text, encoding: .utf8), tokenizer, end: exact.eosIDs.first),
-            on: Compute(threads: Compute.usableCores))
+            on: compute)
         let figures = Figures(
-            tokens: found.tokens, divergence: found.mean, entropy: found.entropy,
+            tokens: found.tokens, equalTokens: found.equalTokens, divergence: found.mean, entropy: found.entropy,
             exactPerplexity: found.exactPerplexity, storedPerplexity: found.storedPerplexity)
         print(String(decoding: try JSONEncoder().encode(figures), as: UTF8.self))
     }

@@ -6,6 +6,8 @@ import FoundationEssentials
 
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension Quantization: ExpressibleByArgument {}
+extension StorageOptions.Weights: ExpressibleByArgument {}
+extension ActivationPrecision: ExpressibleByArgument {}
 
 /// Integers between commas.
 struct Counts: ExpressibleByArgument {
@@ -39,6 +41,12 @@ struct Counts: ExpressibleByArgument {
 
     @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
     var quantize: Quantization?
+
+    @Option(help: "How linear layers are stored.")
+    var weights: StorageOptions.Weights = .native
+
+    @Option(help: "How finely integer weights see activations.")
+    var activations: ActivationPrecision = .auto
 
     @Option(help: "How the output head is stored.")
     var head: StorageOptions.Head = .q8
@@ -97,7 +105,8 @@ struct Counts: ExpressibleByArgument {
     private func measure(_ model: String, into report: inout Report) throws {
         if cold { report.droppedFiles = try PageCache.drop(model) }
         let settings = ModelSettings(
-            model: model, quantization: quantize, storage: StorageOptions(head: head), threads: threads)
+            model: model, quantization: quantize, storage: StorageOptions(weights: weights, head: head),
+            activations: activations, threads: threads)
         let loaded = try LoadedBase(settings)
         report.load = Report.Load(loaded)
         let bench = try ModelBench(

@@ -1,5 +1,5 @@
-// AVX2 without a dot-product instruction: |w| * sign(x, w), whose pairs stay below 2 * 128 * 127 < 2^15, so
-// that maddubs cannot saturate (with code+128 it would).
+// AVX2 without a dot-product instruction: products of 16 bits, two at a time. Those of 8 bits take as many
+// instructions, as their sums of pairs would not fit 16 bits without some care for the signs.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include "CKernels.h"
@@ -9,15 +9,18 @@
 #include "half.h"
 #include "ymm.h"
 
-#define DK_UNSIGNED_DOT 0
+#define DK_UNSIGNED_DOT 1
+#define DK_WIDE_CODES 1
+typedef int16_t dk_code;
 #define DK_TOKENS 4
 #define DK_PAIR 0
 #define DK_WIDE 1
 
-DK_INLINE __m256i dk_dot32(__m256i sums, __m256i line, __m256i x) {
-    __m256i weights = _mm256_xor_si256(line, _mm256_set1_epi8((char)0x80));
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights));
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+// A line has four inputs of each row side by side: two of them, two apart, are a pair of 16 bits.
+DK_INLINE __m256i dk_dot32(__m256i sums, __m256i line, const dk_code *x) {
+    const __m256i even = _mm256_and_si256(line, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(line, 8);
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(even, _mm256_set1_epi32(dk_word(x))));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(odd, _mm256_set1_epi32(dk_word(x + 2))));
 }
 
 DK_YMM_DOT(dk_dot32)

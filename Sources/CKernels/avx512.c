@@ -10,12 +10,14 @@
 #include "half.h"
 
 #define DK_UNSIGNED_DOT 1
+#define DK_WIDE_CODES 0
+typedef int8_t dk_code;
 #define DK_TOKENS 12
 #define DK_PAIR 6
 #define DK_WIDE 2
 
-DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
-    return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)line, _mm512_set1_epi32(x));
+DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) {
+    return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)line, _mm512_set1_epi32(dk_word(x)));
 }
 
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {

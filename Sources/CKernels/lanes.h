@@ -14,6 +14,8 @@ typedef uint8_t u8x16 __attribute__((vector_size(16)));
 typedef uint8_t u8x64 __attribute__((vector_size(64)));
 
 #define DK_INLINE static inline __attribute__((always_inline, unused))
+// Four bytes, or two halves of four.
+DK_INLINE int32_t dk_word(const void *p) { int32_t v; memcpy(&v, p, sizeof v); return v; }
 // Sixteen of 256 floats, for CPUs whose gathers are no faster.
 #define DK_PICK \
     DK_INLINE f32x16 dk_pick(const float *map, const uint8_t *codes) { \

@@ -5,6 +5,8 @@
 #include "CKernels.h"
 #include "lanes.h"
 
+#define DK_WIDE_CODES 0
+typedef int8_t dk_code;
 #define DK_TOKENS 4
 #define DK_PAIR 0
 #define DK_WIDE 2
@@ -23,10 +25,10 @@ DK_INLINE int32x4_t dk_dot4(int32x4_t sums, uint8x16_t line, int8x16_t quad) {
 #endif
 #include "half.h"
 
-DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
+DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) {
     int32x4_t parts[4];
     uint8x16_t lines[4];
-    const int8x16_t quad = vreinterpretq_s8_s32(vdupq_n_s32(x));
+    const int8x16_t quad = vreinterpretq_s8_s32(vdupq_n_s32(dk_word(x)));
     memcpy(parts, &sums, sizeof parts);
     memcpy(lines, &line, sizeof lines);
     for (int i = 0; i < 4; i++) parts[i] = dk_dot4(parts[i], lines[i], quad);

@@ -4,15 +4,15 @@
 #include "half.h"
 
 #define DK_UNSIGNED_DOT 0
+#define DK_WIDE_CODES 0
+typedef int8_t dk_code;
 #define DK_TOKENS 1
 #define DK_PAIR 0
 #define DK_WIDE 1
 
-DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) {
-    int8_t codes[4];
-    memcpy(codes, &x, sizeof codes);
+DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) {
     for (int lane = 0; lane < 16; lane++)
-        for (int i = 0; i < 4; i++) sums[lane] += ((int32_t)line[4 * lane + i] - 128) * codes[i];
+        for (int i = 0; i < 4; i++) sums[lane] += ((int32_t)line[4 * lane + i] - 128) * x[i];
     return sums;
 }
 

@@ -1,12 +1,12 @@
 // The primitives on pairs of 256-bit registers. Include inside a target region with AVX2, FMA and F16C.
 
 #define DK_YMM_DOT(dot32) \
-    DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, int32_t x) { \
-        __m256i halves[2], lines[2], quad = _mm256_set1_epi32(x); \
+    DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) { \
+        __m256i halves[2], lines[2]; \
         memcpy(halves, &sums, sizeof halves); \
         memcpy(lines, &line, sizeof lines); \
-        halves[0] = dot32(halves[0], lines[0], quad); \
-        halves[1] = dot32(halves[1], lines[1], quad); \
+        halves[0] = dot32(halves[0], lines[0], x); \
+        halves[1] = dot32(halves[1], lines[1], x); \
         memcpy(&sums, halves, sizeof sums); \
         return sums; \
     }

@@ -1,4 +1,5 @@
 package import DoraLoader
+package import DoraTensor
 
 /// Which model to run and how to hold it: what the command line says, and nothing of what it asks of the model.
 package struct ModelSettings: Sendable {
@@ -14,20 +15,22 @@ package struct ModelSettings: Sendable {
     package var storage: StorageOptions
     /// Nil: F32 with F32 weights, else F16.
     package var cache: Cache?
+    package var activations: ActivationPrecision
     package var context: Int?
     /// Nil: the cores that this process may use.
     package var threads: Int?
 
     package init(
         model: String, adapter: String? = nil, quantization: Quantization? = nil,
-        storage: StorageOptions = StorageOptions(), cache: Cache? = nil, context: Int? = nil,
-        threads: Int? = nil
+        storage: StorageOptions = StorageOptions(), cache: Cache? = nil,
+        activations: ActivationPrecision = .auto, context: Int? = nil, threads: Int? = nil
     ) {
         self.model = model
         self.adapter = adapter
         self.quantization = quantization
         self.storage = storage
         self.cache = cache
+        self.activations = activations
         self.context = context
         self.threads = threads
     }

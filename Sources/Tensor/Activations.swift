@@ -1,6 +1,7 @@
 import CKernels
 
-/// Rows of activations that a step multiplies: floats, and their int8 blocks once a quantized matrix asks for them.
+/// Rows of activations that a step multiplies: floats, and their blocks of integers once a quantized matrix asks for
+/// them.
 ///
 /// Owned by one forward pass; not shared.
 package final class Activations {
@@ -9,19 +10,29 @@ package final class Activations {
     package private(set) var tokens = 0
     private let memory: AlignedMemory
     private let codes: AlignedMemory
-    private let scales: AlignedMemory
     private let offsets: AlignedMemory
+    private let scales: AlignedMemory
+    private let sums: AlignedMemory
+    private let terms: AlignedMemory
     private let paddedColumns: Int
+    private let threshold: Float
     private var isQuantized = false
 
-    package init(capacity: Int, columns: Int) throws(ComputeError) {
+    package init(
+        capacity: Int, columns: Int, precision: ActivationPrecision = .auto
+    ) throws(ComputeError) {
         self.capacity = capacity
         self.columns = columns
+        threshold = precision.threshold
         paddedColumns = columns.roundedUp(to: DK_BLOCK)
+        let blocks = paddedColumns / DK_BLOCK
+        let groups = capacity.roundedUp(to: DK_GROUP) / DK_GROUP
         memory = try AlignedMemory(byteCount: capacity * columns * 4)
-        codes = try AlignedMemory(byteCount: capacity * paddedColumns)
-        scales = try AlignedMemory(byteCount: capacity * paddedColumns / DK_BLOCK * 4)
-        offsets = try AlignedMemory(byteCount: capacity * paddedColumns / DK_BLOCK * 4)
+        codes = try AlignedMemory(byteCount: 2 * capacity * paddedColumns)
+        offsets = try AlignedMemory(byteCount: 2 * capacity * blocks * 4)
+        scales = try AlignedMemory(byteCount: capacity * blocks * 4)
+        sums = try AlignedMemory(byteCount: capacity * blocks * 4)
+        terms = try AlignedMemory(byteCount: groups * blocks * MemoryLayout<dk_terms>.size)
     }
 
     /// `[tokens, columns]`.
@@ -36,20 +47,28 @@ package final class Activations {
         isQuantized = false
     }
 
+    private var view: dk_activations {
+        var view = dk_activations()
+        view.tokens = Int64(tokens)
+        view.columns = Int64(columns)
+        view.padded_columns = Int64(paddedColumns)
+        view.threshold = threshold
+        view.floats = UnsafePointer(floats)
+        view.codes = codes.pointer
+        view.offsets = offsets.pointer.assumingMemoryBound(to: Int32.self)
+        view.scales = scales.pointer.assumingMemoryBound(to: Float.self)
+        view.sums = sums.pointer.assumingMemoryBound(to: Float.self)
+        view.terms = terms.pointer.assumingMemoryBound(to: dk_terms.self)
+        return view
+    }
+
     private func quantize(on compute: Compute) {
         if isQuantized { return }
         isQuantized = true
-        let group = DK_GROUP
-        let codes = codes.pointer.assumingMemoryBound(to: Int8.self)
-        let scales = scales.pointer.assumingMemoryBound(to: Float.self)
-        let offsets = offsets.pointer.assumingMemoryBound(to: Int32.self)
-        let (floats, tokens, columns, padded) = (floats, tokens, columns, paddedColumns)
-        compute.parallel(tokens.roundedUp(to: group) / group) { index in
-            let first = index * group
-            compute.kernels.pointee.quantize(
-                floats + first * columns, Int64(min(group, tokens - first)), Int64(columns), Int64(padded),
-                codes + first * padded, scales + first * padded / DK_BLOCK,
-                offsets + first * padded / DK_BLOCK)
+        withUnsafePointer(to: view) { view in
+            compute.parallel(tokens.roundedUp(to: DK_GROUP) / DK_GROUP) { group in
+                compute.kernels.pointee.quantize(view, Int64(group))
+            }
         }
     }
 
@@ -74,14 +93,6 @@ package final class Activations {
     /// how many others there are, nor on the threads.
     package func multiply(_ products: [Product], on compute: Compute) {
         if products.contains(where: { $0.matrix.format.isQuantized }) { quantize(on: compute) }
-        var view = dk_activations()
-        view.tokens = Int64(tokens)
-        view.columns = Int64(columns)
-        view.padded_columns = Int64(paddedColumns)
-        view.floats = UnsafePointer(floats)
-        view.codes = UnsafePointer(codes.pointer.assumingMemoryBound(to: Int8.self))
-        view.scales = UnsafePointer(scales.pointer.assumingMemoryBound(to: Float.self))
-        view.offsets = UnsafePointer(offsets.pointer.assumingMemoryBound(to: Int32.self))
         var taskCount = 0
         let ends = products.map { product in
             precondition(product.matrix.columns == columns)

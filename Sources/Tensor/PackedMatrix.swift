@@ -94,6 +94,7 @@ package final class PackedMatrix: @unchecked Sendable {
     private static func describe(_ codebook: Codebook, in view: inout dk_matrix) {
         withUnsafeMutableBytes(of: &view.codebook) { $0.copyBytes(from: codebook.bytes.prefix(16)) }
         view.unit = codebook.unit
+        view.zero = codebook.zero
     }
 
     private static func describe(
@@ -203,21 +204,17 @@ package final class PackedMatrix: @unchecked Sendable {
         ///   - factors: `[16]`
         ///   - before: `[16, columns]`, what they were before the change.
         /// - Precondition: the format takes floats.
-        /// - Returns: how much of the change survives storing: with d = wanted - before, the sums of
-        ///   (stored - before) * d and of d * d.
+        /// - Returns: how much of the change survives storing.
         package func store(
             tile: Int, blocks: UnsafeMutablePointer<Float>, factors: [Float], before: UnsafePointer<Float>
-        ) -> (kept: Double, asked: Double) {
+        ) -> StoredChange {
             precondition(format.takesFloats && factors.count == PackedMatrix.tileRows)
-            var sums = (0.0, 0.0)
-            withUnsafeMutableBytes(of: &sums) { bytes in
-                let start = bytes.assumingMemoryBound(to: Double.self).baseAddress
-                withUnsafePointer(to: matrix.view) {
-                    kernels.pointee.pack_merged(
-                        $0, Int64(tile), before, blocks, factors, Int64(matrix.columns), start)
-                }
+            var change = StoredChange.none
+            withUnsafePointer(to: matrix.view) {
+                kernels.pointee.pack_merged(
+                    $0, Int64(tile), before, blocks, factors, Int64(matrix.columns), &change.sums)
             }
-            return (kept: sums.0, asked: sums.1)
+            return change
         }
     }
 }

@@ -2,12 +2,14 @@ import ArgumentParser
 import DoraLoader
 import DoraRuntime
 import DoraServe
+import DoraTensor
 
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
+extension ActivationPrecision: ExpressibleByArgument {}
 
 /// The flags that say which model to run and how to hold it.
 struct ModelOptions: ParsableArguments {
@@ -38,6 +40,11 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "How the output head is stored: auto is q8 when the linear layers are quantized.")
     var head: StorageOptions.Head = .auto
 
+    @Option(
+        help:
+            "How finely integer weights see activations: 16 bits, 8, or auto, which is 8 with 16 where that shows.")
+    var activations: ActivationPrecision = .auto
+
     @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")
     var kv: ModelSettings.Cache?
 
@@ -47,7 +54,7 @@ struct ModelOptions: ParsableArguments {
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
         model != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
-            || merged != .auto || head != .auto
+            || merged != .auto || head != .auto || activations != .auto
     }
 
     func validate() throws {
@@ -64,7 +71,6 @@ struct ModelOptions: ParsableArguments {
         return ModelSettings(
             model: model, adapter: adapter, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
-            context: context,
-            threads: threads)
+            activations: activations, context: context, threads: threads)
     }
 }

@@ -19,6 +19,9 @@ struct ModelFlags: ParsableArguments {
     var merged: String?
     @Option(help: ArgumentHelp("How the output head is stored: auto, native, q8 or q4.", valueName: "h"))
     var head: String?
+    @Option(
+        help: ArgumentHelp("How finely integer weights see activations: auto, 8 or 16 bits.", valueName: "a"))
+    var activations: String?
     @Option(help: ArgumentHelp("How keys and values are cached: f16 or f32.", valueName: "k"))
     var kv: String?
     @Option(
@@ -29,7 +32,7 @@ struct ModelFlags: ParsableArguments {
     var values: [ServerOption: [String]] {
         [
             .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
-            .head: list(head), .kv: list(kv), .threads: list(threads),
+            .head: list(head), .activations: list(activations), .kv: list(kv), .threads: list(threads),
         ]
     }
 }

@@ -1,4 +1,4 @@
-// Half and bfloat16, and activations to int8.
+// Half and bfloat16, and activations to integers.
 #include "harness.h"
 
 static void halves(const dk_kernels *k) {
@@ -46,17 +46,50 @@ static void halves(const dk_kernels *k) {
     free(bits), free(floats);
 }
 
+// The codes themselves lie as a table's products want them: multiplied by ones on a diagonal they show.
+static void record_codes(const dk_kernels *k, const dk_activations *a, const char *what) {
+    const int64_t columns = a->columns, rows = columns < 200 ? columns : 200, tiles = (rows + DK_ROWS - 1) / DK_ROWS;
+    uint8_t *codes = poisoned((size_t)(tiles * DK_ROWS * a->padded_columns)), *tile = poisoned(DK_ROWS * (size_t)columns);
+    float *scales = poisoned(sizeof(float) * (size_t)(tiles * DK_ROWS)), ones[DK_ROWS];
+    float *out = poisoned(sizeof(float) * (size_t)(a->tokens * rows));
+    const dk_matrix m = {.format = DK_Q8_ROW, .rows = rows, .padded_columns = a->padded_columns, .codes = codes,
+                         .scales = scales, .unit = 1};
+    for (int i = 0; i < DK_ROWS; i++) ones[i] = 1;
+    for (int64_t t = 0; t < tiles; t++) {
+        memset(tile, 0, DK_ROWS * (size_t)columns);
+        for (int64_t i = 0; i < DK_ROWS && t * DK_ROWS + i < rows; i++) tile[i * columns + t * DK_ROWS + i] = 1;
+        k->pack_codes(&m, t, tile, ones, columns);
+    }
+    k->multiply(&m, a, 0, tiles, out, rows);
+    record_floats(out, a->tokens * rows, "quantize %d x %d at %g, %s: codes", (int)a->tokens, (int)columns,
+                  (double)a->threshold, what);
+    free(codes), free(tile), free(scales), free(out);
+}
+
+static void quantize_at(const dk_kernels *k, const float *x, int tokens, int columns, float threshold,
+                        const char *what) {
+    const int blocks = (columns + DK_BLOCK - 1) / DK_BLOCK;
+    const size_t count = (size_t)(tokens * blocks);
+    const dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = blocks * DK_BLOCK,
+                              .threshold = threshold, .floats = x, .codes = poisoned(2 * count * DK_BLOCK),
+                              .offsets = poisoned(2 * sizeof(int32_t) * count), .scales = poisoned(4 * count),
+                              .sums = poisoned(4 * count), .terms = poisoned(sizeof(dk_terms) * (size_t)blocks)};
+    k->quantize(&a, 0);
+    record_floats(a.scales, (int64_t)count, "quantize %d x %d at %g, %s: scales", tokens, columns, (double)threshold,
+                  what);
+    record_floats(a.sums, (int64_t)count, "quantize %d x %d at %g, %s: sums", tokens, columns, (double)threshold, what);
+    for (int b = 0; b < blocks; b++)
+        record_bytes(&a.terms[b].seconds, sizeof a.terms[b].seconds, "quantize %d x %d at %g, %s: terms of %d", tokens,
+                     columns, (double)threshold, what, b);
+    record_codes(k, &a, what);
+    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.terms);
+}
+
+// With one term, with two, and with two where a block stands out.
 static void quantize(const dk_kernels *k, const float *x, int tokens, int columns, const char *what) {
-    const int padded = (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK, count = tokens * padded;
-    int8_t *codes = poisoned((size_t)count);
-    float *scales = poisoned(sizeof(float) * (size_t)count / DK_BLOCK);
-    int32_t *offsets = poisoned(sizeof(int32_t) * (size_t)count / DK_BLOCK);
-    k->quantize(x, tokens, columns, padded, codes, scales, offsets);
-    record_bytes(codes, (size_t)count, "quantize %d x %d, %s: codes", tokens, columns, what);
-    record_floats(scales, count / DK_BLOCK, "quantize %d x %d, %s: scales", tokens, columns, what);
-    record_bytes(offsets, sizeof(int32_t) * (size_t)count / DK_BLOCK, "quantize %d x %d, %s: offsets",
-                 tokens, columns, what);
-    free(codes), free(scales), free(offsets);
+    quantize_at(k, x, tokens, columns, __builtin_inff(), what);
+    quantize_at(k, x, tokens, columns, 0, what);
+    quantize_at(k, x, tokens, columns, 1.7f, what);
 }
 
 void run_conversions(const dk_kernels *k) {

@@ -38,13 +38,13 @@ static void merge(const dk_kernels *k, noise *n, shape s) {
     dk_matrix m = {.format = s.format, .rows = 2 * DK_ROWS, .padded_columns = stored, .codes = codes,
                    .scales = scales, .unit = 1.0f / 127};
     for (int i = 0; i < 16; i++) m.codebook[i] = (uint8_t)(1 + 17 * i - i % 3);
-    double sums[2] = {0.25, 0.5};
-    k->pack_merged(&m, 1, before, out, factors, s.columns, sums);
+    dk_change change = {.kept = 0.25, .asked = 0.5, .lost = 1, .largest = 0.01f, .least = 2};
+    k->pack_merged(&m, 1, before, out, factors, s.columns, &change);
     const int width = (int)s.columns;
     record_floats(out, DK_ROWS * padded(s.columns), "scaled rows %d, format %d", width, s.format);
     record_bytes(codes, code_bytes, "merged codes %d, format %d", width, s.format);
     record_bytes(scales, scale_bytes, "merged scales %d, format %d", width, s.format);
-    if (!s.extreme) record_bytes(sums, sizeof sums, "merged sums %d, format %d", width, s.format);
+    if (!s.extreme) record_bytes(&change, sizeof change, "merged change %d, format %d", width, s.format);
     free(before), free(factors), free(out), free(codes), free(scales);
 }
 

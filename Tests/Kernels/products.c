@@ -30,6 +30,7 @@ static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
     m.view = (dk_matrix){.format = format, .rows = rows, .padded_columns = padded, .codes = m.codes,
                          .scales = m.scales, .unit = 1.0f / 127};
     memcpy(m.view.codebook, levels, sizeof levels);
+    m.view.zero = 0.16f;
     if (format == DK_Q4_NESTED) {
         // Groups of two blocks, so that most rows begin within one.
         const int64_t groups = (int64_t)(count / DK_BLOCK + 1) / 2;
@@ -98,29 +99,38 @@ static void record_matrix(const dk_kernels *k, const matrix *m, const char *what
     free(codes), free(scales);
 }
 
-static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64_t tokens, const char *what) {
+static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64_t tokens, float threshold,
+                     const char *what) {
     const int64_t columns = m->columns, padded = (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK;
-    const size_t count = (size_t)(tokens * padded);
-    dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .floats = x};
-    int8_t *codes = NULL;
-    float *scales = NULL;
-    int32_t *offsets = NULL;
+    const int64_t blocks = padded / DK_BLOCK, groups = (tokens + DK_GROUP - 1) / DK_GROUP;
+    const size_t count = (size_t)(tokens * blocks);
+    dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .threshold = threshold,
+                        .floats = x};
     if (m->view.format >= DK_Q8) { // the float formats must do without
-        a.codes = codes = poisoned(count);
-        a.scales = scales = poisoned(count / DK_BLOCK * sizeof *scales);
-        a.offsets = offsets = poisoned(count / DK_BLOCK * sizeof *offsets);
-        for (int64_t t = 0; t < tokens; t += DK_GROUP)
-            k->quantize(x + t * columns, tokens - t < DK_GROUP ? tokens - t : DK_GROUP, columns, padded,
-                        codes + t * padded, scales + t * padded / DK_BLOCK,
-                        offsets + t * padded / DK_BLOCK);
+        a.codes = poisoned(2 * count * DK_BLOCK);
+        a.offsets = poisoned(2 * count * sizeof *a.offsets);
+        a.scales = poisoned(count * sizeof *a.scales);
+        a.sums = poisoned(count * sizeof *a.sums);
+        a.terms = poisoned((size_t)(groups * blocks) * sizeof *a.terms);
+        for (int64_t group = 0; group < groups; group++) k->quantize(&a, group);
+        record_floats(a.scales, (int64_t)count, "scales %d x %d at %g, %s", (int)tokens, (int)columns,
+                      (double)threshold, what);
+        record_floats(a.sums, (int64_t)count, "sums %d x %d at %g, %s", (int)tokens, (int)columns, (double)threshold,
+                      what);
     }
     const int64_t stride = m->view.rows + 3; // the gap must stay as it is
     float *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
     k->multiply(&m->view, &a, 0, m->tiles / 2, out, stride);
     k->multiply(&m->view, &a, m->tiles / 2, m->tiles, out, stride);
-    record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens, %s", names[m->view.format],
-                  (int)m->view.rows, (int)columns, (int)tokens, what);
-    free(codes), free(scales), free(offsets), free(out);
+    record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens at %g, %s", names[m->view.format],
+                  (int)m->view.rows, (int)columns, (int)tokens, (double)threshold, what);
+    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.terms), free(out);
+}
+
+// With one term, with two, and with two where a block stands out.
+static void multiply_all(const dk_kernels *k, const matrix *m, const float *x, int64_t tokens, const char *what) {
+    static const float thresholds[] = {__builtin_inff(), 0, 1.7f};
+    for (int i = 0; i < (m->view.format >= DK_Q8 ? 3 : 1); i++) multiply(k, m, x, tokens, thresholds[i], what);
 }
 
 static void shapes(const dk_kernels *k, dk_format format) {
@@ -133,7 +143,7 @@ static void shapes(const dk_kernels *k, dk_format format) {
         record_matrix(k, &m, "noise");
         for (int tokens = 1; tokens <= 25; tokens += tokens < 13 ? 1 : 12) {
             float *x = noise_floats(&n, tokens * m.columns, 3);
-            multiply(k, &m, x, tokens, "noise");
+            multiply_all(k, &m, x, tokens, "noise");
             free(x);
         }
         release(&m);
@@ -154,9 +164,9 @@ static void limits(const dk_kernels *k, dk_format format) {
         record_matrix(k, &m, what);
         float *x = poisoned(sizeof(float) * 5 * 200);
         for (int i = 0; i < 5 * 200; i++) x[i] = i / 200 == s % 5 || noise_bits(&n) >> 31 ? 1 : -1;
-        multiply(k, &m, x, 5, what);
+        multiply_all(k, &m, x, 5, what);
         for (int i = 0; i < 5; i++) x[i * 200 + 100] = extremes[(7 * s + i) % extremes_count];
-        multiply(k, &m, x, 5, "extreme activations");
+        multiply_all(k, &m, x, 5, "extreme activations");
         free(x), release(&m);
     }
     // Weights that no checkpoint should hold.
@@ -168,7 +178,7 @@ static void limits(const dk_kernels *k, dk_format format) {
         char what[32];
         snprintf(what, sizeof what, "extreme %g", (double)extremes[i]);
         record_matrix(k, &m, what);
-        multiply(k, &m, x, 2, what);
+        multiply_all(k, &m, x, 2, what);
         free(rows), free(x), release(&m);
     }
 }

@@ -27,7 +27,7 @@ import dora_accuracy
         let text = try String(
             contentsOf: Self.models.appending(path: "evaluation/general.txt"), encoding: .utf8)
         let found = try Divergence(
-            of: stored.weights, from: exact.weights, exact.configuration,
+            of: stored.weights, stored.settings, from: exact.weights, exact.settings, exact.configuration,
             texts: Divergence.paragraphs(text, #require(exact.tokenizer), end: exact.eosIDs.first),
             on: Compute(threads: 2))
         #expect(found.tokens >= 2000)

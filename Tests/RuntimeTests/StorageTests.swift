@@ -31,7 +31,8 @@ import dora_accuracy
 
     private func divergence(_ p: TestModel, _ q: TestModel, _ golden: GoldenCase) throws -> Double {
         try Divergence(
-            of: q.weights, from: p.weights, p.base.configuration,
+            of: q.weights, ModelSettings(model: ""), from: p.weights, ModelSettings(model: "", cache: .f32),
+            p.base.configuration,
             texts: golden.prompts.map { $0.prompt_ids + $0.greedy_ids }, on: Compute(threads: 2)
         ).mean
     }

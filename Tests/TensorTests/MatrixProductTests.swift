@@ -236,15 +236,18 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
             let absmax = (0..<64).map { abs(weights[row * 64 + $0]) }.max() ?? 0
             for column in 0..<64 {
                 let weight = weights[row * 64 + column]
-                let best = book.levels.map { abs(Float($0) * book.unit * absmax - weight) }.min() ?? 0
+                let best =
+                    book.levels.map { abs((Float($0) - book.zero) * book.unit * absmax - weight) }.min() ?? 0
                 #expect(abs(found[row * 64 + column] - weight) <= best + 1e-6)
             }
         }
     }
 
-    @Test func theCodebookKeepsNF4WithinHalfAPercent() {
+    @Test func theCodebookKeepsNF4WithinAFifthOfAPercentInTheMean() {
         let book = Codebook(values: nf4)
-        for (level, value) in zip(book.levels, nf4) { #expect(abs(Float(level) * book.unit - value) < 0.005) }
+        let errors = zip(book.levels, nf4).map { (Float($0) - book.zero) * book.unit - $1 }
+        #expect(errors.allSatisfy { abs($0) < 0.005 })
+        #expect((errors.map { $0 * $0 }.reduce(0, +) / 16).squareRoot() < 0.0015)
     }
 
     @Test func unknownKernelsAreNamed() {

@@ -25,9 +25,9 @@ import Testing
             return blocks[(column / 64 * rows + row) * 64 + column % 64] * factors[row]
         }
 
-        var sums = (kept: 0.0, asked: 0.0)
+        var change = StoredChange.none
         let merged = try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) {
-            sums = $1.store(tile: $0, blocks: &blocks, factors: factors, before: before)
+            change = $1.store(tile: $0, blocks: &blocks, factors: factors, before: before)
         }
         let plain = try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) {
             $1.store(tile: $0, rows: wanted)
@@ -35,14 +35,34 @@ import Testing
         let stored = unpacked(merged, on: compute)
         #expect(stored == unpacked(plain, on: compute))
 
-        var expected = (kept: 0.0, asked: 0.0)
+        var (kept, asked, lost) = (0.0, 0.0, 0.0)
         for index in wanted.indices {
-            let change = Double(wanted[index] - before[index])
-            expected.kept += change * Double(stored[index] - before[index])
-            expected.asked += change * change
+            let asks = Double(wanted[index] - before[index])
+            let error = Double(stored[index] - wanted[index])
+            kept += asks * Double(stored[index] - before[index])
+            asked += asks * asks
+            lost += error * error
         }
-        #expect(abs(sums.kept - expected.kept) <= 1e-5 * expected.asked)
-        #expect(abs(sums.asked - expected.asked) <= 1e-5 * expected.asked)
+        #expect(abs(change.survival - kept / asked) <= 1e-5)
+        #expect(abs(change.noise - (lost / asked).squareRoot()) <= 1e-5)
+        #expect(change.isFaithful && change.fitsHalf)
+    }
+
+    @Test(arguments: [
+        (largest: Float(65504), least: Float(0x1p-16), true), (65536, 1, false), (1, 0x1p-17, false),
+    ]) func aHalfFitsWhereNoRowOverflowsOrSinks(largest: Float, least: Float, fits: Bool) throws {
+        let compute = try Compute(threads: 1)
+        let (rows, columns) = (PackedMatrix.tileRows, 64)
+        // One row at each end, the others between.
+        let maxima = (0..<rows).map { $0 == 0 ? largest : $0 == 1 ? least : 1 }
+        var blocks = maxima.flatMap { most in (0..<columns).map { $0 == 3 ? -most : most / 2 } }
+        var change = StoredChange.none
+        _ = try PackedMatrix.build(rows: rows, columns: columns, format: .f16, on: compute) {
+            change = $1.store(
+                tile: $0, blocks: &blocks, factors: [Float](repeating: 1, count: rows),
+                before: [Float](repeating: 0, count: rows * columns))
+        }
+        #expect(change.fitsHalf == fits)
     }
 
     private func unpacked(_ matrix: PackedMatrix, on compute: Compute) -> [Float] {

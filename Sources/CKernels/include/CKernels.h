@@ -38,8 +38,9 @@ typedef struct {
     const void *scales;
     // Of the formats that scale by a largest magnitude: what level 1 stands for when that is 1.
     float unit;
-    // Of the 4-bit formats: sixteen levels+128.
+    // Of the 4-bit formats: sixteen levels+128, and the level, a fraction, that stands for zero.
     uint8_t codebook[16];
+    float zero;
     // Of DK_Q4_NESTED: 256 values, the groups' maxima (padding rows' too), and log2 of the blocks in a group.
     const float *map;
     const float *groups;
@@ -47,15 +48,30 @@ typedef struct {
     int32_t group_shift;
 } dk_matrix;
 
-// Activations of `tokens` rows, as floats and (when a matrix is quantized) as blocks of int8.
+// A block of inputs of a group of tokens: where its codes begin within the group's, counted in terms, how many terms
+// it has, and of which tokens (a bit each) it has a second one behind the first ones of all.
+typedef struct {
+    int32_t first;
+    uint16_t count;
+    uint16_t seconds;
+} dk_terms;
+
+// Activations of `tokens` rows, as floats and (when a matrix is quantized) as blocks of integers: x is a token's and
+// block's scale times c, or times 254 c + d where the rest that the codes c leave has codes d. A term is the codes c
+// or d of one token; kernels whose instructions multiply 16 bits take 254 c + d as one.
 typedef struct {
     int64_t tokens;
     int64_t columns;
     int64_t padded_columns;
+    // Second terms where a block's largest magnitude is over that many times its root mean square: 0 for all, infinity
+    // for none.
+    float threshold;
     const float *floats; // [token][columns]
-    const int8_t *codes; // [group][input/8][tokens of the group][8]
-    const float *scales; // [group][input/64][tokens of the group]
-    const int32_t *offsets; // [group][input/64][tokens of the group]: -128 * sum of the codes
+    void *codes;         // [group][block][input/8][term][8], two bytes for each of a group's inputs
+    int32_t *offsets;    // [group][block][term], -128 * sum of the codes; room for two terms a token and block
+    float *scales;       // [group][block][tokens of the group]
+    float *sums;         // [group][block][tokens of the group], of 254 c + d
+    dk_terms *terms;     // [group][block]
 } dk_activations;
 
 // One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer.
@@ -70,11 +86,19 @@ typedef struct {
     int64_t head_size;
 } dk_cache;
 
+// What storing left of a change, added up over rows: with d = a row as wanted - before, e = as stored - before.
+typedef struct {
+    double kept;   // e.d
+    double asked;  // d.d
+    double lost;   // (e - d).(e - d)
+    float largest; // of the rows' largest magnitudes
+    float least;   // likewise, but for rows of zeros
+} dk_change;
+
 typedef struct {
     const char *name;
-    // Quantizes `tokens` <= DK_GROUP rows [token][columns] into one interleaved group.
-    void (*quantize)(const float *x, int64_t tokens, int64_t columns, int64_t padded_columns, int8_t *codes,
-                     float *scales, int32_t *offsets);
+    // Fills in the codes of the DK_GROUP (or, at the end, fewer) tokens of a group.
+    void (*quantize)(const dk_activations *x, int64_t group);
     // out[token][out_stride] = activations x matrix^T for the rows of tiles [tile_begin, tile_end).
     void (*multiply)(const dk_matrix *matrix, const dk_activations *x, int64_t tile_begin, int64_t tile_end,
                      float *out, int64_t out_stride);
@@ -108,10 +132,9 @@ typedef struct {
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
     // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
-    // pack takes; the scaled rows take the place of the rows. With d = a scaled row - its row of `before` [16][columns]
-    // and e = what is stored of it - before: sums[0] += e.d, sums[1] += d.d
+    // pack takes; the scaled rows take the place of the rows. `before` [16][columns].
     void (*pack_merged)(const dk_matrix *matrix, int64_t tile, const float *before, float *blocks,
-                        const float *factors, int64_t columns, double *sums);
+                        const float *factors, int64_t columns, dk_change *change);
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
     void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
     void (*halve)(const float *x, int64_t count, uint16_t *out);

@@ -13,6 +13,8 @@ package struct AdapterMerge {
     private var done = 0
     /// The linear module that is under way.
     private var current: LinearMerge?
+    /// Bytes of matrices beyond those of the formats that were tried first.
+    package private(set) var raisedBytes = 0
 
     package init(of adapter: Adapter, into base: consuming BaseModel, on compute: Compute) {
         self.adapter = adapter
@@ -40,13 +42,17 @@ package struct AdapterMerge {
         }
     }
 
-    /// Bytes that the merged adapter will take.
+    /// Bytes that the merged adapter will take, if no further matrix has to be stored more finely.
     package var plannedBytes: Int {
         get throws {
-            try linear.reduce(embeddingBytes) { sum, module in
-                try sum + format(of: module).byteCount(rows: module.outputs, columns: module.inputs)
+            try linear.reduce(embeddingBytes + raisedBytes) { sum, module in
+                try sum + plannedBytes(of: module)
             }
         }
+    }
+
+    private func plannedBytes(of module: ModuleInventory.Module) throws -> Int {
+        try formats(of: module)[0].byteCount(rows: module.outputs, columns: module.inputs)
     }
 
     /// What an embedding's rows are computed from when they are asked for.
@@ -59,10 +65,13 @@ package struct AdapterMerge {
             + (adapter.replacements[module.weightName]?.retainedBytes ?? 0)
     }
 
-    private func format(of module: ModuleInventory.Module) throws -> MatrixFormat {
-        module.name == ModuleInventory.head
-            ? base.storage.mergedHeadFormat(base: base.weights.head.matrix.format)
-            : base.storage.mergedFormat(of: try base.source(of: module.name))
+    /// In the order in which they are tried.
+    private func formats(of module: ModuleInventory.Module) throws -> [MatrixFormat] {
+        let native =
+            module.name == ModuleInventory.head
+            ? base.weights.head.matrix.format : try base.source(of: module.name).nativeFormat
+        return base.storage.mergedFormats(
+            of: module.name, over: native, isUpdate: adapter.updates[module.name] != nil)
     }
 
     /// Rows that the adapter replaces in a module. A head that shares the embedding's tensor shares these too.
@@ -101,13 +110,13 @@ package struct AdapterMerge {
         let source = try source(module)
         guard let update = adapter.updates[module.name] else {
             base.weights.embedding = Embedding(source: source)
-            report.add(entry(module, nil, format: "as stored", bytes: embeddingBytes, survival: nil))
+            report.add(entry(module, nil, format: "as stored", bytes: embeddingBytes))
             return
         }
         let merged = MergedEmbedding(base: source, update: update, on: compute)
         base.weights.embedding = Embedding(source: merged)
         report.add(
-            entry(module, update, format: "computed", bytes: embeddingBytes, survival: nil),
+            entry(module, update, format: "computed", bytes: embeddingBytes),
             zeros: merged.zeroColumns)
     }
 
@@ -117,14 +126,17 @@ package struct AdapterMerge {
         var merge =
             try current
             ?? LinearMerge(
-                source: source(module), update: update, format: format(of: module), on: compute)
-        guard let result = merge.step(on: compute) else {
+                source: source(module), update: update, formats: formats(of: module), on: compute)
+        guard let result = try merge.step(on: compute) else {
             current = merge
             return false
         }
         current = nil
+        raisedBytes += try result.matrix.byteCount - plannedBytes(of: module)
+        // An update that asks for nothing leaves V where and as it is.
+        let isBase = result.change?.isChange == false && adapter.replacements[module.weightName] == nil
         replace(module.name) { linear in
-            linear.matrix = result.matrix
+            if !isBase { linear.matrix = result.matrix }
             if let update, let added = update.outputBias {
                 let bias = linear.bias ?? [Float](repeating: 0, count: added.count)
                 linear.bias = zip(bias, added).map { $0 + update.scaling * $1 }
@@ -132,8 +144,9 @@ package struct AdapterMerge {
         }
         report.add(
             entry(
-                module, update, format: merge.format.name, bytes: result.matrix.byteCount,
-                survival: result.survival),
+                module, update, format: isBase ? "as the base" : result.matrix.format.name,
+                bytes: isBase ? 0 : result.matrix.byteCount, change: result.change,
+                tooCoarse: result.tooCoarse),
             zeros: result.zeroRows)
         return true
     }
@@ -175,10 +188,11 @@ package struct AdapterMerge {
 
     private func entry(
         _ module: ModuleInventory.Module, _ update: LowRankUpdate?, format: String, bytes: Int,
-        survival: Double?
+        change: StoredChange? = nil, tooCoarse: [MatrixFormat] = []
     ) -> MergeReport.Entry {
         MergeReport.Entry(
             module: module.name, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,
-            hasMagnitude: update?.magnitude != nil, bytes: bytes, format: format, survival: survival)
+            hasMagnitude: update?.magnitude != nil, bytes: bytes, format: format,
+            survival: change?.survival, noise: change?.noise, tooCoarse: tooCoarse.map(\.name))
     }
 }

@@ -14,14 +14,18 @@ struct LinearMerge {
     private let product: LowRankProduct?
     /// m; nil for plain LoRA.
     private let magnitude: [Float]?
-    let format: MatrixFormat
+    /// The format that is tried, and those for when it keeps too little of the update.
+    private var formats: [MatrixFormat]
+    private var tooCoarse: [MatrixFormat] = []
     private var draft: PackedMatrix.Draft
     private var total = Tally()
 
     struct Result {
         let matrix: PackedMatrix
-        /// What the format kept of W' - V: 1 is all of it, 0 nothing; nil without an update.
-        let survival: Double?
+        /// What the format kept of W' - V; nil without an update.
+        let change: StoredChange?
+        /// The formats that would have kept too little, in the order of the trials.
+        let tooCoarse: [MatrixFormat]
         /// Rows of W that are all zero, which no magnitude can scale.
         let zeroRows: Int
     }
@@ -29,23 +33,27 @@ struct LinearMerge {
     /// Elements that a step merges, some milliseconds' work.
     private static let stepElements = 1 << 20
 
+    /// - Parameter formats: what to store the matrix in: the first that keeps the update, else the last.
+    /// - Precondition: there is one.
     init(
-        source: any WeightSource, update: LowRankUpdate?, format: MatrixFormat, on compute: Compute
+        source: any WeightSource, update: LowRankUpdate?, formats: [MatrixFormat], on compute: Compute
     ) throws(ComputeError) {
         self.source = source
-        self.format = format
+        self.formats = formats
         magnitude = update?.magnitude
         product = update.map {
             LowRankProduct(
                 b: $0.b, a: $0.a, rank: $0.rank, columns: source.columns, scaling: $0.scaling)
         }
         draft = try PackedMatrix.Draft(
-            rows: source.rows, columns: source.columns, format: format, on: compute)
+            rows: source.rows, columns: source.columns, format: formats[0], on: compute)
     }
+
+    private var format: MatrixFormat { draft.matrix.format }
 
     /// Merges the next tiles.
     /// - Returns: the matrix, when none is left.
-    mutating func step(on compute: Compute) -> Result? {
+    mutating func step(on compute: Compute) throws(ComputeError) -> Result? {
         let count = Self.stepElements / max(1, PackedMatrix.tileRows * source.columns)
         let tallies = Mutex<[Int: Tally]>([:])
         var draft = draft
@@ -62,9 +70,19 @@ struct LinearMerge {
         }
         guard draft.isComplete else { return nil }
         source.dropPages(rows: 0..<source.rows)
+        if product != nil, formats.count > 1, !isKept {
+            tooCoarse.append(formats.removeFirst())
+            total = Tally()
+            self.draft = try PackedMatrix.Draft(
+                rows: source.rows, columns: source.columns, format: formats[0], on: compute)
+            return nil
+        }
         return Result(
-            matrix: draft.matrix, survival: product == nil ? nil : total.survival, zeroRows: total.zeroRows)
+            matrix: draft.matrix, change: product == nil ? nil : total.change,
+            tooCoarse: tooCoarse, zeroRows: total.zeroRows)
     }
+
+    private var isKept: Bool { total.change.isFaithful && (format != .f16 || total.change.fitsHalf) }
 
     private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
         if let product { return merge(product, tile: tile, into: builder, on: compute) }
@@ -91,8 +109,7 @@ struct LinearMerge {
             var tally = Tally()
             let factors = factors(
                 rows: source.rowRange(ofTile: tile), squares: squares, zeroRows: &tally.zeroRows)
-            (tally.kept, tally.asked) = builder.store(
-                tile: tile, blocks: merged, factors: factors, before: before)
+            tally.change = builder.store(tile: tile, blocks: merged, factors: factors, before: before)
             return tally
         }
     }
@@ -110,15 +127,11 @@ struct LinearMerge {
     }
 
     private struct Tally {
-        var kept = 0.0
-        var asked = 0.0
+        var change = StoredChange.none
         var zeroRows = 0
 
-        var survival: Double { asked > 0 ? kept / asked : 1 }
-
         mutating func add(_ other: Tally) {
-            kept += other.kept
-            asked += other.asked
+            change += other.change
             zeroRows += other.zeroRows
         }
     }

@@ -9,8 +9,11 @@ package struct MergeReport: Sendable {
         /// Bytes of the new matrix, or of what the rows of an embedding are computed from.
         package let bytes: Int
         package let format: String
-        /// The share of W' - V that the stored matrix kept; nil where nothing was rounded.
+        /// `StoredChange.survival` and `noise` of W' - V; nil where nothing was rounded.
         package let survival: Double?
+        package let noise: Double?
+        /// Names of the formats that would have kept too little of it.
+        package let tooCoarse: [String]
     }
 
     package fileprivate(set) var entries: [Entry] = []

@@ -3,11 +3,27 @@ package import DoraTensor
 /// The sixteen values of a 4-bit bitsandbytes type, for block maxima of 1.
 package struct FourBitCode: Sendable, Equatable {
     package let values: [Float]
+    /// The values as the kernels multiply them.
+    package let codebook: Codebook
 
-    package init(values: [Float]) { self.values = values }
+    /// - Parameter values: sixteen, of magnitudes at most 1.
+    package init(values: [Float]) {
+        // A checkpoint has hundreds of matrices of one code, whose levels are searched for once.
+        self = [Self.nf4, Self.fp4].first { $0.values == values }
+            ?? FourBitCode(values: values, codebook: Codebook(values: values))
+    }
+
+    private init(values: [Float], codebook: Codebook) {
+        self.values = values
+        self.codebook = codebook
+    }
+
+    private static func standard(_ values: [Float]) -> FourBitCode {
+        FourBitCode(values: values, codebook: Codebook(values: values))
+    }
 
     /// QLoRA (arXiv 2305.14314), appendix E: quantiles of the normal distribution.
-    package static let nf4 = FourBitCode(values: [
+    package static let nf4 = standard([
         -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
         -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725,
         0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023,
@@ -17,10 +33,8 @@ package struct FourBitCode: Sendable, Equatable {
     /// Sign, two bits of exponent, one of fraction; the second half is the first negated.
     package static let fp4: FourBitCode = {
         let positive: [Float] = [0, 0.0052083333, 0.6666667, 1, 0.33333334, 0.5, 0.16666667, 0.25]
-        return FourBitCode(values: positive + positive.map { $0 == 0 ? 0 : -$0 })
+        return standard(positive + positive.map { $0 == 0 ? 0 : -$0 })
     }()
-
-    package var codebook: Codebook { Codebook(values: values) }
 
     /// Finds the index of the nearest value; halfway, that of the lower (`torch.bucketize` over the midpoints).
     struct Nearest {

@@ -12,7 +12,8 @@ package struct StorageOptions: Sendable, Equatable {
 
     /// The matrices that an adapter changed. Four bits can erase an adapter, so that is never a default.
     package enum Merged: String, Sendable, CaseIterable {
-        /// Q8 where the base matrix has 8 or 4 bits, the base's own type where it has 16 or 32.
+        /// Q8 where the base matrix has 8 or 4 bits, F16 where it has 16, F32 where it has 32; a matrix in which that
+        /// would not keep the adapter's change is stored more finely.
         case auto
         case f32
         case q8
@@ -67,24 +68,25 @@ package struct StorageOptions: Sendable, Equatable {
         }
     }
 
-    /// The format of a matrix merged from `source`.
-    func mergedFormat(of source: any WeightSource) -> MatrixFormat {
+    /// The formats of a linear module that an adapter changes, over a base matrix in `native`: the first is meant to
+    /// keep the change, those behind it are for changes that it cannot resolve.
+    /// - Parameter isUpdate: whether the adapter adds to the matrix, else it replaces it whole, and there is no change to
+    ///   lose.
+    func mergedFormats(of module: String, over native: MatrixFormat, isUpdate: Bool) -> [MatrixFormat] {
         switch merged {
-        case .f32: .f32
-        case .q8: .q8
-        case .q4: Self.fourBit
-        case .auto: source.nativeFormat.isQuantized ? .q8 : source.nativeFormat
+        case .f32: return [.f32]
+        case .q8: return [.q8]
+        case .q4: return [Self.fourBit]
+        case .auto: break
         }
-    }
-
-    /// A merged head follows `--merged` where that is given, else `--head`, and else is stored as the base's head is,
-    /// in Q8 if that holds a checkpoint's codes.
-    func mergedHeadFormat(base: MatrixFormat) -> MatrixFormat {
-        switch merged {
-        case .f32: .f32
-        case .q8: .q8
-        case .q4: Self.fourBit
-        case .auto: head == .q4 ? Self.fourBit : base.isQuantized ? .q8 : base
+        if module == ModuleInventory.head, head == .q4 { return [Self.fourBit] }
+        guard isUpdate else { return [native.isQuantized ? .q8 : native] }
+        return switch native {
+        case .f32: [.f32]
+        case .f16: [.f16, .f32]
+        // F16 has an eighth of BF16's step, where its range suffices.
+        case .bf16: [.f16, .bf16, .f32]
+        case .q8, .q8Row, .q4, .q4Nested: [.q8, .f16, .f32]
         }
     }
 

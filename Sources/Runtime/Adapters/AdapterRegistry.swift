@@ -147,7 +147,7 @@ struct AdapterRegistry {
         if load.isPinned { try checkPin(load, bytes: needed) }
         // Not what the load is to replace: it is served until then, and still if the load fails.
         let idle = residents.idle.filter { $0.name != load.name && entries[$0.name]?.isPinned != true }
-        var room = budget - bytes
+        var room = budget - bytes + load.charged
         var victims: [AdapterIdentity] = []
         for identity in idle where room < needed {
             room += residents[identity]?.bytes ?? 0

@@ -64,12 +64,17 @@ extension EngineLoop {
                 return
             }
             let merge = AdapterMerge(of: adapter, into: base, on: compute)
-            for evicted in try registry.charge(ticket, bytes: merge.plannedBytes) {
-                batch.prefixes.drop(evicted)
-                options.notice(.evicted(evicted))
-            }
+            try charge(ticket, bytes: merge.plannedBytes)
             merges.append(PendingMerge(ticket: ticket, name: load.name, digest: adapter.digest, merge: merge))
         } catch { failLoad(ticket, load.name, EngineError(error)) }
+    }
+
+    /// Makes room for what a load will hold.
+    private mutating func charge(_ ticket: AdapterRegistry.Ticket, bytes: Int) throws(EngineError) {
+        for evicted in try registry.charge(ticket, bytes: bytes) {
+            batch.prefixes.drop(evicted)
+            options.notice(.evicted(evicted))
+        }
     }
 
     /// Merges for a quarter of the time that the last step took, or a few tiles, which are a few milliseconds: running
@@ -81,7 +86,11 @@ extension EngineLoop {
         repeat {
             guard var pending = merges.first else { return }
             do {
+                let raised = pending.merge.raisedBytes
                 last = try ContinuousClock().measure { try pending.merge.step() }
+                if pending.merge.raisedBytes > raised {
+                    try charge(pending.ticket, bytes: pending.merge.plannedBytes)
+                }
                 pending.time += last
                 merges[0] = pending
             } catch {

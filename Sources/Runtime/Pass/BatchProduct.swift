@@ -9,12 +9,15 @@ import DoraTensor
 struct BatchProduct {
     /// Most rows of a step.
     let capacity: Int
+    /// Of the rows that are gathered.
+    let precision: ActivationPrecision
     let compute: Compute
     private var inputs: [Int: Activations] = [:]
     private var outputs: [Int: Rows] = [:]
 
-    init(capacity: Int, on compute: Compute) {
+    init(capacity: Int, precision: ActivationPrecision, on compute: Compute) {
         self.capacity = capacity
+        self.precision = precision
         self.compute = compute
     }
 
@@ -79,7 +82,9 @@ struct BatchProduct {
     private mutating func multiply(
         _ input: Activations, rows: [Int], by matrix: PackedMatrix, into target: Target
     ) throws {
-        let gathered = try inputs[input.columns] ?? Activations(capacity: capacity, columns: input.columns)
+        let gathered =
+            try inputs[input.columns]
+            ?? Activations(capacity: capacity, columns: input.columns, precision: precision)
         inputs[input.columns] = gathered
         let results = try outputs[matrix.rows] ?? Rows(capacity, matrix.rows)
         outputs[matrix.rows] = results

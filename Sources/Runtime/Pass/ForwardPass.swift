@@ -32,8 +32,8 @@ package final class ForwardPass {
     package static let defaultChunk = 252
 
     package init(
-        _ configuration: ModelConfiguration, halfCache: Bool, chunk: Int = ForwardPass.defaultChunk,
-        on compute: Compute
+        _ configuration: ModelConfiguration, halfCache: Bool, activations: ActivationPrecision = .auto,
+        chunk: Int = ForwardPass.defaultChunk, on compute: Compute
     ) throws(ComputeError) {
         let attention = configuration.attentionHeads * configuration.headSize
         let keyValue = configuration.keyValueHeads * configuration.headSize
@@ -43,18 +43,21 @@ package final class ForwardPass {
         geometry = KeyValueGeometry(
             layers: configuration.layerCount, keyValueHeads: configuration.keyValueHeads,
             headSize: configuration.headSize, isHalf: halfCache)
-        product = BatchProduct(capacity: chunk, on: compute)
+        product = BatchProduct(capacity: chunk, precision: activations, on: compute)
         rotary = RotaryTable(configuration)
         residual = try Rows(chunk, configuration.hiddenSize)
-        normed = try Activations(capacity: chunk, columns: configuration.hiddenSize)
+        func rows(_ count: Int, _ columns: Int) throws(ComputeError) -> Activations {
+            try Activations(capacity: count, columns: columns, precision: activations)
+        }
+        normed = try rows(chunk, configuration.hiddenSize)
         queries = try Rows(chunk, attention)
         keys = try Rows(chunk, keyValue)
         values = try Rows(chunk, keyValue)
-        attended = try Activations(capacity: chunk, columns: attention)
-        gated = try Activations(capacity: chunk, columns: configuration.intermediateSize)
+        attended = try rows(chunk, attention)
+        gated = try rows(chunk, configuration.intermediateSize)
         up = try Rows(chunk, configuration.intermediateSize)
         projected = try Rows(chunk, configuration.hiddenSize)
-        headInput = try Activations(capacity: Self.logitRows, columns: configuration.hiddenSize)
+        headInput = try rows(Self.logitRows, configuration.hiddenSize)
         logits = try Rows(Self.logitRows, configuration.vocabularySize)
     }
 

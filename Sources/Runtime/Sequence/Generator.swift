@@ -14,14 +14,16 @@ package final class Generator {
     package init(
         _ configuration: ModelConfiguration, weights: ModelWeights, eosIDs: [Int],
         tokenizer: (any Tokenizer)?,
-        context: Int? = nil, halfCache: Bool, chunk: Int = ForwardPass.defaultChunk, on compute: Compute
+        context: Int? = nil, halfCache: Bool, activations: ActivationPrecision = .auto,
+        chunk: Int = ForwardPass.defaultChunk, on compute: Compute
     ) throws {
         self.context = try configuration.checkedContext(context)
         self.weights = weights
         self.tokenizer = tokenizer
         limits = RunningSequence.Limits(context: self.context, eosIDs: Set(eosIDs))
         pass = try ForwardPass(
-            configuration, halfCache: halfCache, chunk: min(chunk, self.context), on: compute)
+            configuration, halfCache: halfCache, activations: activations, chunk: min(chunk, self.context),
+            on: compute)
     }
 
     /// - Parameter emit: takes each piece of text (or, without a tokenizer, none) with its token; false stops.

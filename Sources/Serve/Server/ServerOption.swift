@@ -1,7 +1,7 @@
 /// The options of `dora-serve`, as the command line spells them. In the environment an option is
 /// `DORA_` and its name in capitals (`DORA_MAX_QUEUE`), in a configuration file its name is a key.
 package enum ServerOption: String, CaseIterable, Sendable {
-    case model, adapter, listen, context, memory, quantize, weights, merged, head, kv, threads
+    case model, adapter, listen, context, memory, quantize, weights, merged, head, activations, kv, threads
     case adapterRoot = "adapter-root"
     case defaultAdapter = "default-adapter"
     case maximumSequences = "max-sequences"

@@ -1,4 +1,5 @@
 import DoraLoader
+import DoraTensor
 package import DoraRuntime
 import Logging
 
@@ -35,6 +36,7 @@ package struct ServerSettings: Sendable {
                 merged: try options.choice(.merged, as: StorageOptions.Merged.self) ?? .auto,
                 head: try options.choice(.head, as: StorageOptions.Head.self) ?? .auto),
             cache: try options.choice(.kv, as: ModelSettings.Cache.self),
+            activations: try options.choice(.activations, as: ActivationPrecision.self) ?? .auto,
             context: try options.int(.context, in: 1...Int.max),
             threads: try options.int(.threads, in: 1...1024))
         try readAdapters(options)
