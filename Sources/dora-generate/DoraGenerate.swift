@@ -16,7 +16,8 @@ import FoundationEssentials
             """,
         discussion: """
             The completion, and nothing else, goes to standard output as it is made. Decoding is greedy. The prompt is \
-            raw text: render a chat template yourself, and then pass --no-special.
+            raw text: render a chat template yourself, and then pass --no-special, with which a pipe's prompt keeps \
+            its last line feed, too.
 
             Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
             69 the server cannot be reached or is busy, 70 internal error, 130 Ctrl-C.
@@ -26,12 +27,17 @@ import FoundationEssentials
 
     @OptionGroup(title: "A server's client") var remote: RemoteOptions
 
+    // Unconditional: a prompt may begin with a dash.
     @Option(
-        help: ArgumentHelp("Prompt. Default: standard input, without one final line feed.", valueName: "text")
-    )
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Prompt, taken as it is. Default: standard input.",
+            discussion:
+                "Standard input loses one final line feed, which echo adds; with --no-special nothing is lost.",
+            valueName: "text"))
     var prompt: String?
 
-    @Option(help: ArgumentHelp("File that holds the prompt.", valueName: "file"))
+    @Option(help: ArgumentHelp("File that holds the prompt, taken as it is.", valueName: "file"))
     var promptFile: String?
 
     @Option(help: "Most tokens to generate.")
@@ -47,7 +53,10 @@ import FoundationEssentials
     @Flag(name: .customLong("token-ids"), help: "The prompt is token ids between white space.")
     var tokenIDs = false
 
-    @Flag(help: "Do not add the special tokens (BOS) that the tokenizer adds.")
+    @Flag(
+        help:
+            "Do not add the special tokens (BOS) that the tokenizer adds, and keep standard input's last line feed."
+    )
     var noSpecial = false
 
     @Flag(help: "Print the prompt's token ids and stop; needs only the tokenizer's files.")
@@ -109,9 +118,9 @@ import FoundationEssentials
     }
 
     func readPrompt() throws -> Prompt {
-        if let prompt { return try Prompt(text: prompt, asTokenIDs: tokenIDs) }
+        if let prompt { return try Prompt(argument: prompt, option: "--prompt", asTokenIDs: tokenIDs) }
         return try Prompt(
-            bytes: Prompt.read(path: promptFile), source: promptFile ?? "standard input", asTokenIDs: tokenIDs
-        )
+            bytes: Prompt.read(path: promptFile), source: promptFile ?? "standard input",
+            dropsFinalLineFeed: promptFile == nil && !noSpecial, asTokenIDs: tokenIDs)
     }
 }

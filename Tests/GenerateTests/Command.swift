@@ -50,7 +50,7 @@ struct Command {
             posix_spawn_file_actions_addopen(&actions, 1, files[1], O_WRONLY | O_CREAT, 0o600)
         }
         status = try Self.spawn(
-            [Self.folder.appending(path: program).path] + arguments, environment: environment,
+            [Self.path(program)] + arguments, environment: environment,
             actions: &actions,
             interruptAfter: interruptAfter)
         output = (try? String(contentsOfFile: files[1], encoding: .utf8)) ?? ""
@@ -87,6 +87,13 @@ struct Command {
         var result: Int32 = 0
         while waitpid(process, &result, 0) < 0 && errno == EINTR {}
         return result & 0x7F == 0 ? result >> 8 & 0xFF : -(result & 0x7F)
+    }
+
+    /// Where `dora-generate` lies.
+    static var program: String { path("dora-generate") }
+
+    private static func path(_ program: String) -> String {
+        program.hasPrefix("/") ? program : folder.appending(path: program).path
     }
 
     /// The executables lie beside the bundle of tests.

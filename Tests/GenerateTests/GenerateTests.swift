@@ -55,14 +55,6 @@ import Testing
         #expect(command.output.split(separator: "\n").count == 1)
     }
 
-    @Test func exactlyOneFinalLineFeedIsDropped() throws {
-        let text = Array("Answer: ".utf8)
-        let plain = try Command("--tokenize", input: text)
-        #expect(try Command("--tokenize", input: text + [10]).output == plain.output)
-        #expect(try Command("--tokenize", input: text + [10, 10]).output != plain.output)
-        #expect(try Command("--tokenize", "--prompt", "Answer: ").output == plain.output)
-    }
-
     @Test func specialTokensAreAddedUnlessRefused() throws {
         let with = try Command("--tokenize", "--prompt", "news")
         let without = try Command("--tokenize", "--prompt", "news", "--no-special")

@@ -94,6 +94,44 @@ import Testing
         #expect(try run("dora-generate", ["--connect", socket], input: "a").status == 69)
     }
 
+    /// The client's prompt is the server's prompt, in every way of giving it.
+    @Test func nothingOfAPromptIsLostOnTheWayToAServer() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let socket = "unix:" + folder.appending(path: "s").path
+        let (server, _) = try serve(["--listen", socket])
+        defer { server.terminate() }
+        let options = ["--connect", socket, "--json", "--logprobs", "1", "--max-tokens", "3", "--ignore-eos"]
+        let file = folder.appending(path: "prompt").path
+        let prompts = try ReferencePrompt.all().filter {
+            $0.tokenizer == "models/base" && $0.text.hasSuffix("\n")
+        }
+        try #require(prompts.contains { $0.idsWithSpecial == nil } && prompts.count > 5)
+        for prompt in prompts {
+            try Data(prompt.text.utf8).write(to: URL(filePath: file))
+            func expect(_ ids: [Int], _ ways: [(arguments: [String], input: String)]) throws {
+                let words = ids.map(String.init).joined(separator: " ")
+                let expected = try object(
+                    run("dora-generate", options + ["--token-ids", "--prompt", words]))
+                for way in ways {
+                    let found = try object(
+                        run("dora-generate", options + way.arguments, input: way.input))
+                    #expect(found["prompt_tokens"]?.int == ids.count, "\(prompt.text.debugDescription)")
+                    #expect(found.logprobs == expected.logprobs && found.logprobs.count == 6)
+                }
+            }
+            try expect(
+                prompt.ids,
+                [
+                    (["--no-special", "--prompt", prompt.text], ""),
+                    (["--no-special", "--prompt-file", file], ""), (["--no-special"], prompt.text),
+                ])
+            if let ids = prompt.idsWithSpecial {
+                try expect(ids, [(["--prompt", prompt.text], ""), ([], prompt.text + "\n")])
+            }
+        }
+    }
+
     @Test func aPackedBaseAnswersAsItsFolderDoes() throws {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
