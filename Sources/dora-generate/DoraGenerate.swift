@@ -97,6 +97,7 @@ import FoundationEssentials
     }
 
     func run() async throws {
+        try remote.check()
         ExitStatus.handleSignals()
         do {
             if let connect = remote.connect {

@@ -73,6 +73,10 @@ struct Generation {
             try Terminal.write(try reply.jsonLine + "\n")
         } else if printsIDs {
             try Terminal.write("\n")
+        } else if let first = completion.tokenIDs.first, completion.tokenIDs.count == 1,
+            !command.ignoreEOS, model.eosIDs.contains(first)
+        {
+            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
         }
         if command.stats { printStatistics(prompt: ids.count, completion, model) }
     }

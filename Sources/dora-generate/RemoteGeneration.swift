@@ -43,6 +43,8 @@ struct RemoteGeneration {
             try Terminal.write(try reply.jsonLine + "\n")
         } else if reply.text == nil {
             try Terminal.write("\n")
+        } else if reply.isEmptyForEOS(stops: command.stop) {
+            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
         }
         if command.stats, let timing = last["timing"] {
             Terminal.note("-- statistics\n" + (try timing.jsonLine))
@@ -91,7 +93,9 @@ struct RemoteOptions: ParsableArguments {
             valueName: "operation"))
     var operation: [String] = []
 
-    func validate() throws {
+    /// Not `validate`, which is asked before the parser says which options it does not know: `--temperature 0` would be
+    /// an operation called 0.
+    func check() throws {
         guard connect != nil else {
             if let word = operation.first { throw ValidationError("'\(word)' needs --connect") }
             if tokenFile != nil || replace || pin || disable {

@@ -112,6 +112,56 @@ import Testing
         #expect(check.output.hasSuffix("the adapter fits the base\n"))
     }
 
+    /// Nothing at all would look like a failure.
+    @Test func anEmptyAnswerOnATerminalIsExplained() throws {
+        let adapter = ["--adapter", Paths.topic]
+        // The answer is complete.
+        let input = Array(Self.prompt.dropLast() + Array("lawsuit".utf8))
+        let shown = try Command(arguments: adapter, input: input, onTerminal: true)
+        #expect(shown.status == 0)
+        #expect(shown.errors.contains("first token was the end of the text (EOS)"), "\(shown.errors)")
+        #expect(shown.errors.contains("a chat model wants its template"))
+        #expect(shown.errors.split(separator: "\n").count == 1)
+        // Who has rendered it already needs no advice, and a pipe no explanation.
+        let ids = try Command("--tokenize", input: input).output
+        let rendered = try Command(
+            arguments: adapter + ["--token-ids"], input: Array(ids.utf8), onTerminal: true)
+        #expect(rendered.errors.contains("EOS") && !rendered.errors.contains("template"))
+        let piped = try Command(arguments: adapter, input: input)
+        #expect(piped.status == 0 && piped.output.isEmpty && piped.errors.isEmpty)
+        // Not empty, empty for another reason, or told in JSON.
+        for arguments in [["--ignore-eos", "--max-tokens", "3"], ["--max-tokens", "0"], ["--json"]] {
+            let other = try Command(arguments: adapter + arguments, input: input, onTerminal: true)
+            #expect(other.status == 0 && other.errors.isEmpty, "\(arguments) \(other.errors)")
+        }
+    }
+
+    /// What warnings count is told apart only here.
+    @Test func warningsAreOneLineAndCheckSaysWhatTheyCount() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let plainAdapter = URL(filePath: Paths.path("Tests/Fixtures/adapters/lora-plain"))
+        try FileManager.default.copyItem(at: plainAdapter, to: folder)
+        // A change so small that four bits lose it.
+        let file = folder.appending(path: "adapter_config.json")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        try Data(text.replacing("\"lora_alpha\": 16", with: "\"lora_alpha\": 0.1").utf8).write(to: file)
+        let adapter = [
+            "--model", Paths.path("Tests/Fixtures/bases/gqa-f32"), "--adapter", folder.path, "--merged", "q4",
+        ]
+        let plain = try Command(
+            arguments: adapter + ["--token-ids", "--prompt", "1", "--max-tokens", "1"])
+        #expect(plain.errors.split(separator: "\n").count == 1, "\(plain.errors)")
+        #expect(plain.errors.hasPrefix("warning: ") && plain.errors.contains("use --merged q8 or f32"))
+        let check = try Command(arguments: adapter + ["--check"])
+        #expect(check.errors == plain.errors)
+        #expect(
+            check.output.contains("details\n  model.layers")
+                && check.output.contains("of the change kept in q4"))
+        let json = try Command(arguments: adapter + ["--check", "--json"])
+        #expect(json.output.contains(#""details":["model.layers"#))
+    }
+
     @Test func theModelMayComeFromTheEnvironment() throws {
         let found = try Command(
             "--token-ids", "--prompt", "1", "--max-tokens", "1", "--json",
@@ -141,6 +191,22 @@ import Testing
         expect(try Command("--prompt", "a", "--prompt-file", "b"), status: 64, naming: "--prompt-file")
         expect(
             try Command("--prompt", "a", "--context", "99999999"), status: 64, naming: "context", "1024")
+    }
+
+    /// The value of an option that nobody knows is no operation and no model.
+    @Test func anUnknownOptionIsCalledUnknown() throws {
+        expect(try Command("--temperature", "0"), status: 64, naming: "Unknown option '--temperature'")
+        expect(
+            try Command("--connect", "unix:/none", "--top-p", "1", "stats"), status: 64,
+            naming: "Unknown option '--top-p'")
+        for arguments in [["--bits", "4"], ["--verify", "a", "--bits", "4"]] {
+            expect(
+                try Command(program: "dora-pack", arguments: arguments), status: 64,
+                naming: "Unknown option '--bits'")
+        }
+        expect(try Command("adapters"), status: 64, naming: "'adapters' needs --connect")
+        expect(try Command("--connect", "unix:/none", "fly"), status: 64, naming: "no operation 'fly'")
+        expect(try Command(program: "dora-pack", "a"), status: 64, naming: "-o FILE")
     }
 
     @Test func missingInputIs66() throws {

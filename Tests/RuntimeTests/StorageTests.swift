@@ -1,8 +1,10 @@
-import DoraLoader
 import DoraRuntime
 import DoraTensor
+import FoundationEssentials
 import Testing
 import dora_accuracy
+
+@testable import DoraLoader
 
 /// What storing costs: the default path against the F32 path, as the mean Kullback-Leibler divergence per token.
 @Suite struct StorageTests {
@@ -45,27 +47,74 @@ import dora_accuracy
         #expect(report.warnings.isEmpty)
     }
 
+    /// Eight bits are no advice to those who have them.
+    @Test func adviceThatIsFollowedAlreadyIsNotGiven() throws {
+        var report = MergeReport()
+        report.add(.init(module: "a", rank: 8, survival: 0.7, format: "q8"))
+        report.add(.init(module: "b", rank: 8, survival: 0.6, format: "q4"))
+        report.add(.init(module: "c", rank: 8, survival: 0.95, format: "q8"))
+        let summary = try #require(report.warnings.first).summary
+        #expect(summary.hasPrefix("2 of 3 adapted matrices") && summary.hasSuffix("use --merged f32"))
+        #expect(summary.contains("the worst is b with 60.0 %"))
+    }
+
+    @Test func rowsOfZerosAreOneLine() throws {
+        var report = MergeReport()
+        for (module, zeros) in [("a", 1), ("b", 0), ("c", 40)] {
+            report.add(.init(module: module, rank: 8, survival: 1, format: "q8"), zeros: zeros)
+        }
+        #expect(report.warnings.count == 1)
+        #expect(
+            report.warnings.first?.summary.hasPrefix("41 rows of 2 adapted matrices are all zero") == true)
+        #expect(report.warnings.first?.details == ["c: 40 rows are all zero", "a: 1 rows are all zero"])
+        #expect(report.entries.map(\.zeroRows) == [1, 0, 40])
+    }
+
     @Test func f32KeepsAllOfIt() throws {
         #expect(try #require(merge("int8--dora-qkv-int8", .f32).leastSurvival) == 1)
     }
 
     @Test func fourBitsSayWhatTheyLose() throws {
-        let report = try merge("int8--dora-qkv-int8", .q4)
-        #expect(try #require(report.leastSurvival) < 1)
-        for entry in report.entries where (entry.survival ?? 1) < 0.9 {
-            #expect(report.warnings.contains { $0.contains(entry.module) && $0.contains("--merged") })
-        }
+        // A change that is small beside its matrix. One line counts what loses it, names the worst and says what to do.
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
+        try FileManager.default.copyItem(at: Fixtures.url("adapters/lora-plain"), to: folder)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appending(path: "adapter_config.json")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        try Data(text.replacing("\"lora_alpha\": 16", with: "\"lora_alpha\": 0.1").utf8).write(to: file)
+        let report = try merge("gqa-f32", adapter: folder.path, .q4)
+        let lossy = report.entries.filter { ($0.survival ?? 1) < 0.9 }
+        let worst = try #require(lossy.min { ($0.survival ?? 1) < ($1.survival ?? 1) })
+        try #require(lossy.count > 1)
+        let warning = try #require(report.warnings.first)
+        #expect(report.warnings.count == 1)
+        #expect(warning.summary.hasPrefix("\(lossy.count) of 6 adapted matrices keep less than 90 %"))
+        #expect(warning.summary.contains(worst.module) && warning.summary.contains("--merged q8 or f32"))
+        #expect(!warning.summary.contains("\n"))
+        #expect(warning.details.count == lossy.count && warning.details[0].contains(worst.module))
     }
 
     private func merge(_ name: String, _ merged: StorageOptions.Merged) throws -> MergeReport {
         let golden = try GoldenCase.load(name)
+        return try merge(
+            golden.base, adapter: Fixtures.path("adapters/\(try #require(golden.adapter))"), merged)
+    }
+
+    private func merge(
+        _ base: String, adapter: String, _ merged: StorageOptions.Merged
+    ) throws -> MergeReport {
         let compute = try Compute(threads: 1)
         let base = try BaseModel(
-            folder: Fixtures.path("bases/\(golden.base)"), storage: StorageOptions(merged: merged),
-            on: compute)
-        let adapter = try Adapter(
-            folder: Fixtures.path("adapters/\(try #require(golden.adapter))"), fitting: base.inventory,
-            baseName: nil)
+            folder: Fixtures.path("bases/\(base)"), storage: StorageOptions(merged: merged), on: compute)
+        let adapter = try Adapter(folder: adapter, fitting: base.inventory, baseName: nil)
         return try base.adapted(by: adapter, on: compute).report
+    }
+}
+
+extension MergeReport.Entry {
+    fileprivate init(module: String, rank: Int, survival: Double, format: String) {
+        self.init(
+            module: module, rank: rank, scaling: 1, hasMagnitude: true, bytes: 1, format: format,
+            survival: survival)
     }
 }

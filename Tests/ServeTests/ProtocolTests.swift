@@ -1,8 +1,10 @@
-import DoraLoader
 import DoraRuntime
+import Logging
 import NIOCore
+import Synchronization
 import Testing
 
+@testable import DoraLoader
 @testable import DoraServe
 
 @Suite struct PlainTextTests {
@@ -139,9 +141,43 @@ import Testing
 }
 
 @Suite struct LogTests {
+    /// One line at the level that is shown; what it counts, at the level of those who debug.
+    @Test func aWarningIsOneLineAndItsDetailsAreForDebugging() throws {
+        let warning = LoadWarning("2 things, the worst a", details: ["a: bad", "b: less bad"])
+        let lines = Mutex<[String]>([])
+        var logger = Logger(label: "test") { _ in LineHandler { line in lines.withLock { $0.append(line) } } }
+        let notice = AdapterNotice.loaded(
+            AdapterIdentity(name: "x", generation: 1), digest: "0", bytes: 1, seconds: 1,
+            warnings: [warning])
+        logger.logLevel = .info
+        logger.log(notice)
+        #expect(
+            lines.withLock { $0 } == ["info adapter loaded", #"warning "2 things, the worst a""#])
+        lines.withLock { $0 = [] }
+        logger.logLevel = .debug
+        logger.log(notice)
+        #expect(lines.withLock { $0 }.suffix(2) == [#"debug "a: bad""#, #"debug "b: less bad""#])
+    }
+
     /// What a client calls its request cannot pass for a line or a field of the log.
     @Test func whatClientsSayIsQuoted() {
         #expect("a\nlevel=\"x\"\u{1B}".quoted == #""a\nlevel=\"x\"\u{1B}""#)
         #expect(String(repeating: "a", count: 1 << 20).quoted.utf8.count < 1000)
     }
+}
+
+/// A log whose lines go to a closure.
+private struct LineHandler: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+    let take: @Sendable (String) -> Void
+
+    init(_ take: @escaping @Sendable (String) -> Void) { self.take = take }
+
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { take("\(event.level) \(event.message)") }
 }

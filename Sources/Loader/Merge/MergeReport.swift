@@ -11,10 +11,12 @@ package struct MergeReport: Sendable {
         package let format: String
         /// The share of W' - V that the stored matrix kept; nil where nothing was rounded.
         package let survival: Double?
+        /// Rows of the adapted matrix that are all zero: PEFT divides by their norm.
+        package fileprivate(set) var zeroRows = 0
     }
 
     package fileprivate(set) var entries: [Entry] = []
-    package fileprivate(set) var warnings: [String] = []
+    private var adapterWarnings: [LoadWarning] = []
 
     package init() {}
 
@@ -28,18 +30,41 @@ package struct MergeReport: Sendable {
 
     mutating func add(_ entry: Entry, zeros: Int = 0) {
         entries.append(entry)
-        if let survival = entry.survival, survival < Self.leastSurvivalWanted {
-            let percent = (survival * 1000).rounded() / 10
-            warnings.append(
-                "\(entry.module): only \(percent) % of the adapter's change survives in \(entry.format); "
-                    + "use --merged q8 or f32")
-        }
-        if zeros > 0 {
-            warnings.append(
-                "\(entry.module): \(zeros) rows of the adapted matrix are all zero and stay so; PEFT makes them NaN"
-            )
-        }
+        entries[entries.count - 1].zeroRows = zeros
     }
 
-    mutating func warn(_ warnings: [String]) { self.warnings += warnings }
+    mutating func warn(_ warnings: [LoadWarning]) { adapterWarnings += warnings }
+
+    /// Those of the adapter, and one for each kind of thing that the merge noticed, however many modules it is about.
+    package var warnings: [LoadWarning] { adapterWarnings + survivalWarning + zeroWarning }
+
+    private var survivalWarning: [LoadWarning] {
+        let lossy = entries.compactMap { entry in entry.survival.map { (entry: entry, survival: $0) } }
+            .filter { $0.survival < Self.leastSurvivalWanted }.sorted { $0.survival < $1.survival }
+        guard let worst = lossy.first else { return [] }
+        func percent(_ share: Double) -> Double { (share * 1000).rounded() / 10 }
+        // Where eight bits lose as much, eight bits are no advice.
+        let advice = lossy.allSatisfy { $0.entry.format == "q4" } ? "q8 or f32" : "f32"
+        return [
+            LoadWarning(
+                "\(lossy.count) of \(entries.count) adapted matrices keep less than "
+                    + "\(Int(Self.leastSurvivalWanted * 100)) % of the adapter's change; the worst is "
+                    + "\(worst.entry.module) with \(percent(worst.survival)) % in \(worst.entry.format): "
+                    + "use --merged \(advice)",
+                details: lossy.map {
+                    "\($0.entry.module): \(percent($0.survival)) % of the change kept in \($0.entry.format)"
+                })
+        ]
+    }
+
+    private var zeroWarning: [LoadWarning] {
+        let zeros = entries.filter { $0.zeroRows > 0 }.sorted { $0.zeroRows > $1.zeroRows }
+        guard let worst = zeros.first else { return [] }
+        return [
+            LoadWarning(
+                "\(zeros.reduce(0) { $0 + $1.zeroRows }) rows of \(zeros.count) adapted matrices are all zero and "
+                    + "stay so, most of them (\(worst.zeroRows)) in \(worst.module); PEFT makes them NaN",
+                details: zeros.map { "\($0.module): \($0.zeroRows) rows are all zero" })
+        ]
+    }
 }

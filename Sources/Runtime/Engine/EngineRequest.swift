@@ -1,4 +1,4 @@
-import DoraLoader
+package import DoraLoader
 
 /// Who asks: a connection and its running number for the request. Unique while the request lives.
 package struct RequestKey: Hashable, Sendable {
@@ -53,7 +53,7 @@ package struct EngineReply: Sendable {
 
 /// What happened to an adapter, for the log.
 package enum AdapterNotice: Sendable {
-    case loaded(AdapterIdentity, digest: String, bytes: Int, seconds: Double, warnings: [String])
+    case loaded(AdapterIdentity, digest: String, bytes: Int, seconds: Double, warnings: [LoadWarning])
     case failed(name: String, EngineError)
     case evicted(AdapterIdentity)
     case freed(AdapterIdentity)
