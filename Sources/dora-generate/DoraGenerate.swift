@@ -11,6 +11,7 @@ import FoundationEssentials
         usage: """
             echo prompt | dora-generate [--model PATH] [--adapter DIR] [options]
             dora-generate --adapter DIR --check
+            echo prompt | dora-generate --continuation TEXT --continuation TEXT [options]
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
             dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME
             """,
@@ -69,7 +70,15 @@ import FoundationEssentials
     @Flag(help: "Generate nothing; print the log probability of every prompt token after the first.")
     var score = false
 
-    @Flag(help: "Load and merge only, and say what the adapter changes.")
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Generate nothing; print the log probability of this text behind the prompt. May be given several times.",
+            discussion: "Its ids are those of the text alone, without special tokens; with --token-ids, ids.",
+            valueName: "text"))
+    var continuation: [String] = []
+
+    @Flag(help: "Load and merge only, and say what the adapter changes and what the warnings count.")
     var check = false
 
     @Flag(help: "Print one JSON object instead of text.")
@@ -87,12 +96,12 @@ import FoundationEssentials
         if prompt != nil && promptFile != nil {
             throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")
         }
-        if remote.connect != nil, tokenize || score || check || options.isGiven {
+        if remote.connect != nil, tokenize || check || options.isGiven {
             throw ValidationError(
                 "with --connect the server decides the model: only --adapter and what follows the prompt")
         }
-        if [tokenize, score, check].count(where: { $0 }) > 1 {
-            throw ValidationError("--tokenize, --score and --check exclude each other")
+        if [tokenize, isScoring, check].count(where: { $0 }) > 1 {
+            throw ValidationError("--tokenize, --check and --score or --continuation exclude each other")
         }
     }
 
@@ -115,6 +124,17 @@ import FoundationEssentials
         } catch {
             Terminal.note("dora-generate: \(error)")
             throw ExitCode(ExitStatus(error).rawValue)
+        }
+    }
+
+    /// Whether log probabilities are wanted instead of a text.
+    var isScoring: Bool { score || !continuation.isEmpty }
+
+    /// Nil to score the prompt itself.
+    func readContinuations() throws -> [Prompt]? {
+        if continuation.isEmpty { return nil }
+        return try continuation.map {
+            try Prompt(argument: $0, option: "--continuation", asTokenIDs: tokenIDs)
         }
     }
 

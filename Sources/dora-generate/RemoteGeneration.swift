@@ -15,8 +15,23 @@ struct RemoteGeneration {
         let client = ServerClient(address, token: token)
         if let operation = command.remote.operation.first {
             try await perform(operation, Array(command.remote.operation.dropFirst()), client)
+        } else if command.isScoring {
+            try await score(client)
         } else {
             try await generate(client)
+        }
+    }
+
+    private func score(_ client: ServerClient) async throws {
+        let request = ScoreRequestLine(
+            try command.readPrompt(), continuations: try command.readContinuations(),
+            adapter: command.options.adapter, logprobs: command.logprobs,
+            addsSpecialTokens: !command.noSpecial)
+        let scores = RemoteScores(last: try await client.perform(request).last)
+        if command.json {
+            try Terminal.write(try scores.jsonLine + "\n")
+        } else {
+            try Terminal.write(scores.lines(continuations: command.continuation).joined())
         }
     }
 

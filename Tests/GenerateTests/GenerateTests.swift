@@ -104,6 +104,42 @@ import Testing
         #expect(json.contains("\"perplexity\":") && json.contains("\"sum\":-"))
     }
 
+    /// A classifier reads probabilities; each is that of prompt and continuation scored as one text.
+    @Test func continuationsAreScoredBehindThePrompt() throws {
+        struct Scored: Decodable {
+            struct Continuation: Decodable {
+                let token_ids: [Int]
+                let logprobs: [Reply.Logprob]
+                let sum: Double
+            }
+            let token_ids: [Int]
+            let logprobs: [Reply.Logprob]?
+            let continuations: [Continuation]?
+        }
+        func scored(_ arguments: [String]) throws -> Scored {
+            let command = try Command(
+                arguments: ["--adapter", Paths.topic, "--json"] + arguments, input: Self.prompt)
+            return try JSONDecoder().decode(Scored.self, from: Data(command.output.utf8))
+        }
+        let labels = ["lawsuit", "merger", "-x\ty"]
+        let options = labels.flatMap { ["--continuation", $0] }
+        let together = try scored(options)
+        let found = try #require(together.continuations)
+        for (label, found) in zip(labels, found) {
+            let ids = try Command("--tokenize", "--no-special", "--prompt", label).output
+            #expect(found.token_ids == ids.split(whereSeparator: \.isWhitespace).compactMap { Int($0) })
+            let whole = (together.token_ids + found.token_ids).map(String.init).joined(separator: " ")
+            let alone = try #require(try scored(["--score", "--token-ids", "--prompt", whole]).logprobs)
+            #expect(
+                found.logprobs.map(\.logprob)
+                    == alone.suffix(found.token_ids.count).map(\.logprob))
+        }
+        let lines = try Command(arguments: ["--adapter", Paths.topic] + options, input: Self.prompt)
+        #expect(
+            lines.output == zip(found, ["lawsuit", "merger", "-x\\ty"]).map { "\($0.sum)\t\($1)\n" }.joined())
+        #expect(found.map(\.sum).max() == found[0].sum)
+    }
+
     @Test func checkNamesModulesRanksAndWhatSurvives() throws {
         let check = try Command("--adapter", Paths.topic, "--check")
         #expect(check.status == 0)
@@ -188,6 +224,7 @@ import Testing
         expect(try Command("--max-tokens", "-1"), status: 64, naming: "--max-tokens")
         expect(try Command("--threads", "0"), status: 64, naming: "--threads")
         expect(try Command("--score", "--check"), status: 64, naming: "--score")
+        expect(try Command("--continuation", "a", "--check"), status: 64, naming: "--continuation")
         expect(try Command("--prompt", "a", "--prompt-file", "b"), status: 64, naming: "--prompt-file")
         expect(
             try Command("--prompt", "a", "--context", "99999999"), status: 64, naming: "context", "1024")
@@ -217,6 +254,9 @@ import Testing
 
     @Test func badDataIs65() throws {
         expect(try Command(input: [0x61, 0xFF, 0x62]), status: 65, naming: "byte 1", "UTF-8")
+        expect(
+            try Command("--prompt", "a", "--continuation", "b", "--continuation", ""), status: 65,
+            naming: "continuation 2 has no tokens")
         expect(try Command("--token-ids", "--prompt", "1 x"), status: 65, naming: "'x'")
         expect(try Command("--token-ids", "--prompt", "1 5000"), status: 65, naming: "5000", "1023")
         expect(try Command("--token-ids", "--prompt", ""), status: 65, naming: "no tokens")

@@ -132,6 +132,29 @@ import Testing
         }
     }
 
+    /// Scores of the command, of the operation, and of one text after the other: the same digits.
+    @Test func scoresAreTheSameFromTheServer() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let adapter = Self.repository + "/models/adapters/sentiment"
+        let socket = "unix:" + folder.appending(path: "s").path
+        let (server, _) = try serve(["--adapter", adapter, "--listen", socket])
+        defer { server.terminate() }
+        let labels = ["--continuation", "negative", "--continuation", "positive", "--continuation", "-\n"]
+        for options in [
+            ["--score"], ["--score", "--json", "--logprobs", "2"], labels, labels + ["--score", "--json"],
+            labels + ["--no-special"], ["--score", "--token-ids", "--prompt", "5 6 7"],
+            ["--continuation", "8 9", "--token-ids", "--prompt", "5 6 7", "--json"],
+        ] {
+            let alone = try run("dora-generate", ["--adapter", adapter] + options, input: Self.prompt)
+            let asked = try run("dora-generate", ["--connect", socket] + options, input: Self.prompt)
+            #expect(alone.status == 0 && asked.status == 0, "\(alone.errors)\(asked.errors)")
+            #expect(asked.output == alone.output && !alone.output.isEmpty)
+        }
+        let empty = ["--continuation", "", "--prompt", "a"]
+        #expect(try run("dora-generate", ["--connect", socket] + empty).status == 65)
+    }
+
     @Test func aPackedBaseAnswersAsItsFolderDoes() throws {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }

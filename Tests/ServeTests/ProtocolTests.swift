@@ -46,6 +46,25 @@ import Testing
         #expect(found == LineRequest(id: .int(7), operation: .generate(expected)))
     }
 
+    @Test func scoresAreAskedForByAFlagOrByContinuations() throws {
+        var expected = LineRequest.Score(prompt: .text("a"))
+        #expect(
+            try request(#"{"score":true,"prompt":"a"}"#)
+                == LineRequest(id: nil, operation: .score(expected)))
+        expected.continuations = [.text("b"), .tokenIDs([1, 2])]
+        expected.logprobs = 3
+        expected.adapter = .base
+        expected.addsSpecialTokens = false
+        let rest = #""prompt":"a","continuations":["b",[1,2]],"logprobs":3,"adapter":null,"no_special":true"#
+        for flag in ["", #""score":true,"#, #""score":null,"#] {
+            #expect(
+                try request(#"{"id":1,\#(flag)\#(rest)}"#)
+                    == LineRequest(id: .int(1), operation: .score(expected)))
+        }
+        #expect(
+            try request(#"{"score":false,"prompt":"a"}"#).operation == .generate(.init(prompt: .text("a"))))
+    }
+
     @Test func noAdapterIsTheDefaultAndNullTheBase() throws {
         func adapter(_ line: String) throws -> AdapterChoice? {
             guard case .generate(let generate) = try request(line).operation else { return nil }
@@ -84,6 +103,22 @@ import Testing
             (#"{"op":"ping","prompt":"a"}"#, "unknown_field", "prompt"),
             (#"{"op":"cancel"}"#, "bad_request", "target"),
             (#"{"prompt":"a","prompt":"b"}"#, "bad_json", nil),
+            (#"{"score":1,"prompt":"a"}"#, "bad_request", "score"),
+            (#"{"score":true}"#, "bad_request", "prompt"),
+            (#"{"score":false,"prompt":"a","continuations":["b"]}"#, "bad_request", "score"),
+            (#"{"prompt":"a","continuations":[]}"#, "bad_request", "continuations"),
+            (#"{"prompt":"a","continuations":"b"}"#, "bad_request", "continuations"),
+            (#"{"prompt":"a","continuations":["b",1]}"#, "bad_request", "continuations"),
+            (#"{"prompt":"a","continuations":[["b"]]}"#, "bad_request", "continuations"),
+            (
+                #"{"prompt":"a","continuations":[\#(String(repeating: #""x","#, count: 1024))"x"]}"#,
+                "bad_request", "continuations"
+            ),
+            (#"{"score":true,"prompt":"a","max_tokens":1}"#, "unknown_field", "max_tokens"),
+            (#"{"score":true,"prompt":"a","stream":true}"#, "unknown_field", "stream"),
+            (#"{"prompt":"a","continuations":["b"],"stop":["x"]}"#, "unknown_field", "stop"),
+            (#"{"score":true,"prompt":"a","ignore_eos":true}"#, "unknown_field", "ignore_eos"),
+            (#"{"score":true,"prompt":"a","logprobs":1001}"#, "bad_request", "logprobs"),
         ] as [(String, String, String?)])
     func aBadLineSaysWhatIsWrong(line: String, code: String, param: String?) {
         let found = self.code(line)

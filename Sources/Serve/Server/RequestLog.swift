@@ -18,6 +18,7 @@ extension ServerState {
             metadata["prompt_tokens"] = "\(reply.promptTokens)"
             metadata["cached_tokens"] = "\(reply.cachedTokens)"
             metadata["tokens"] = "\(reply.completion.tokenIDs.count)"
+            if let scores = reply.scores { metadata["scored"] = "\(scores.request.scoredTokens)" }
             metadata["finish"] = "\(reply.completion.finishReason.rawValue)"
             for (name, time) in [
                 ("queue", reply.queueTime), ("merge", reply.mergeTime),
