@@ -19,7 +19,8 @@ extension ModelWeights {
 extension PackedMatrix {
     fileprivate func decoded(on compute: Compute) throws -> PackedMatrix {
         try PackedMatrix.build(rows: rows, columns: columns, format: .f32, on: compute) { tile, builder in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: PackedMatrix.tileRows * columns) { block in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: PackedMatrix.tileRows * columns) {
+                block in
                 guard let block = block.baseAddress else { return }
                 unpack(tile: tile, into: block, on: compute)
                 builder.store(tile: tile, rows: block)

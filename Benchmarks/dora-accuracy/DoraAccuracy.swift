@@ -61,7 +61,8 @@ extension ActivationPrecision: ExpressibleByArgument {}
                 String(contentsOfFile: text, encoding: .utf8), tokenizer, end: exact.eosIDs.first),
             on: compute)
         let figures = Figures(
-            tokens: found.tokens, equalTokens: found.equalTokens, divergence: found.mean, entropy: found.entropy,
+            tokens: found.tokens, equalTokens: found.equalTokens, divergence: found.mean,
+            entropy: found.entropy,
             exactPerplexity: found.exactPerplexity, storedPerplexity: found.storedPerplexity)
         print(String(decoding: try JSONEncoder().encode(figures), as: UTF8.self))
     }

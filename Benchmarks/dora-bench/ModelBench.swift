@@ -17,7 +17,8 @@ struct ModelBench {
         self.base = base
         self.longest = longest
         pass = try ForwardPass(
-            base.model.configuration, halfCache: base.settings.isHalfCache, activations: base.settings.activations,
+            base.model.configuration, halfCache: base.settings.isHalfCache,
+            activations: base.settings.activations,
             chunk: max(ForwardPass.defaultChunk, widest), on: base.compute)
     }
 

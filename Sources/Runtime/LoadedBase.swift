@@ -7,7 +7,7 @@ package struct LoadedBase {
     package let tokenizer: (any Tokenizer)?
     package var model: BaseModel
     package let eosIDs: [Int]
-    package let warnings: [String]
+    package let warnings: [LoadWarning]
     package let compute: Compute
     package let loadTime: Duration
 

@@ -11,7 +11,7 @@ package struct LoadedModel {
     package let adapter: Adapter?
     package let merge: MergeReport?
     package let weights: ModelWeights
-    package let warnings: [String]
+    package let warnings: [LoadWarning]
     package let loadTime: Duration
     package let mergeTime: Duration
     package let eosIDs: [Int]

@@ -3,6 +3,9 @@ package enum RuntimeError: Error, Equatable, CustomStringConvertible {
     case emptyPrompt
     case promptTooLong(tokens: Int, context: Int)
     case tokenOutOfRange(id: Int, vocabularySize: Int)
+    case emptyContinuation(Int)
+    case continuationTooLong(Int, tokens: Int, context: Int)
+    case continuationOutOfRange(Int, id: Int, vocabularySize: Int)
     case contextTooLong(Int, maximum: Int)
     case notFinite
 
@@ -13,6 +16,13 @@ package enum RuntimeError: Error, Equatable, CustomStringConvertible {
             "the prompt has \(tokens) tokens, and the context holds \(context); shorten it or raise --context"
         case .tokenOutOfRange(let id, let size):
             "token id \(id) is outside the model's vocabulary; ids run from 0 to \(size - 1)"
+        case .emptyContinuation(let index):
+            "continuation \(index + 1) has no tokens; each needs at least one"
+        case .continuationTooLong(let index, let tokens, let context):
+            "the prompt and continuation \(index + 1) have \(tokens) tokens, and the context holds \(context); "
+                + "shorten them or raise --context"
+        case .continuationOutOfRange(let index, let id, let size):
+            "continuation \(index + 1): token id \(id) is outside the model's vocabulary; ids run from 0 to \(size - 1)"
         case .contextTooLong(let asked, let maximum):
             "a context of \(asked) tokens was asked for, and the model was made for at most \(maximum)"
         case .notFinite: "the model computed values that are not finite; its weights are damaged"

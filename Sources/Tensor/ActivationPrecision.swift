@@ -11,8 +11,8 @@ package enum ActivationPrecision: String, Sendable, CaseIterable {
     /// A block's step is a share of its largest magnitude: the others are rounded by a step that suits it, not them. A
     /// second term goes to the blocks whose largest magnitude is over that many times their root mean square.
     ///
-    /// On a real model that is three blocks in ten, and takes seven eighths of the loss; docs/ACCURACY.md has the curve.
-    package static let autoThreshold: Float = 4.5
+    /// On a real model that is a quarter of the blocks, and takes seven eighths of the loss; docs/ACCURACY.md has the curve.
+    package static let autoThreshold: Float = 4.75
 
     /// What the kernels compare with.
     var threshold: Float {

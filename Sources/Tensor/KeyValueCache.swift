@@ -85,6 +85,20 @@ package final class KeyValueCache {
         tableCapacity *= 2
     }
 
+    /// A cache of its own that goes on from here: it reads the same full blocks, and has a copy of the one that is being
+    /// filled.
+    package func branch(in heap: Heap) throws(ComputeError) -> KeyValueCache {
+        let branch = KeyValueCache(geometry: geometry, beginningWith: Array(fullBlocks))
+        let rest = count - branch.count
+        guard rest > 0 else { return branch }
+        try branch.reserve(rest, in: heap)
+        let last = fullBlocks.count
+        branch.blocks[last].memory.pointer.copyMemory(
+            from: blocks[last].memory.pointer, byteCount: geometry.blockBytes)
+        branch.advance(rest)
+        return branch
+    }
+
     /// Says that every layer has stored `tokens` further positions.
     package func advance(_ tokens: Int) { count += tokens }
 

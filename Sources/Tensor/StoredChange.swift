@@ -5,7 +5,12 @@ package struct StoredChange: Sendable {
     var sums: dk_change
 
     /// Of no rows.
-    package static let none = StoredChange(sums: dk_change(kept: 0, asked: 0, lost: 0, largest: 0, least: .infinity))
+    package static let none = StoredChange(kept: 0, asked: 0, lost: 0)
+
+    /// - Parameters: with e = stored - before, the sums of e * d, of d * d and of (e - d) * (e - d).
+    package init(kept: Double, asked: Double, lost: Double) {
+        sums = dk_change(kept: kept, asked: asked, lost: lost, largest: 0, least: .infinity)
+    }
 
     package static func += (sum: inout StoredChange, rows: StoredChange) {
         sum.sums.kept += rows.sums.kept

@@ -11,12 +11,14 @@ import FoundationEssentials
         usage: """
             echo prompt | dora-generate [--model PATH] [--adapter DIR] [options]
             dora-generate --adapter DIR --check
+            echo prompt | dora-generate --continuation TEXT --continuation TEXT [options]
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
             dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME
             """,
         discussion: """
             The completion, and nothing else, goes to standard output as it is made. Decoding is greedy. The prompt is \
-            raw text: render a chat template yourself, and then pass --no-special.
+            raw text: render a chat template yourself, and then pass --no-special, with which a pipe's prompt keeps \
+            its last line feed, too.
 
             Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
             69 the server cannot be reached or is busy, 70 internal error, 130 Ctrl-C.
@@ -26,12 +28,17 @@ import FoundationEssentials
 
     @OptionGroup(title: "A server's client") var remote: RemoteOptions
 
+    // Unconditional: a prompt may begin with a dash.
     @Option(
-        help: ArgumentHelp("Prompt. Default: standard input, without one final line feed.", valueName: "text")
-    )
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Prompt, taken as it is. Default: standard input.",
+            discussion:
+                "Standard input loses one final line feed, which echo adds; with --no-special nothing is lost.",
+            valueName: "text"))
     var prompt: String?
 
-    @Option(help: ArgumentHelp("File that holds the prompt.", valueName: "file"))
+    @Option(help: ArgumentHelp("File that holds the prompt, taken as it is.", valueName: "file"))
     var promptFile: String?
 
     @Option(help: "Most tokens to generate.")
@@ -47,7 +54,10 @@ import FoundationEssentials
     @Flag(name: .customLong("token-ids"), help: "The prompt is token ids between white space.")
     var tokenIDs = false
 
-    @Flag(help: "Do not add the special tokens (BOS) that the tokenizer adds.")
+    @Flag(
+        help:
+            "Do not add the special tokens (BOS) that the tokenizer adds, and keep standard input's last line feed."
+    )
     var noSpecial = false
 
     @Flag(help: "Print the prompt's token ids and stop; needs only the tokenizer's files.")
@@ -60,7 +70,15 @@ import FoundationEssentials
     @Flag(help: "Generate nothing; print the log probability of every prompt token after the first.")
     var score = false
 
-    @Flag(help: "Load and merge only, and say what the adapter changes.")
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Generate nothing; print the log probability of this text behind the prompt. May be given several times.",
+            discussion: "Its ids are those of the text alone, without special tokens; with --token-ids, ids.",
+            valueName: "text"))
+    var continuation: [String] = []
+
+    @Flag(help: "Load and merge only, and say what the adapter changes and what the warnings count.")
     var check = false
 
     @Flag(help: "Print one JSON object instead of text.")
@@ -78,16 +96,17 @@ import FoundationEssentials
         if prompt != nil && promptFile != nil {
             throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")
         }
-        if remote.connect != nil, tokenize || score || check || options.isGiven {
+        if remote.connect != nil, tokenize || check || options.isGiven {
             throw ValidationError(
                 "with --connect the server decides the model: only --adapter and what follows the prompt")
         }
-        if [tokenize, score, check].count(where: { $0 }) > 1 {
-            throw ValidationError("--tokenize, --score and --check exclude each other")
+        if [tokenize, isScoring, check].count(where: { $0 }) > 1 {
+            throw ValidationError("--tokenize, --check and --score or --continuation exclude each other")
         }
     }
 
     func run() async throws {
+        try remote.check()
         ExitStatus.handleSignals()
         do {
             if let connect = remote.connect {
@@ -108,10 +127,21 @@ import FoundationEssentials
         }
     }
 
+    /// Whether log probabilities are wanted instead of a text.
+    var isScoring: Bool { score || !continuation.isEmpty }
+
+    /// Nil to score the prompt itself.
+    func readContinuations() throws -> [Prompt]? {
+        if continuation.isEmpty { return nil }
+        return try continuation.map {
+            try Prompt(argument: $0, option: "--continuation", asTokenIDs: tokenIDs)
+        }
+    }
+
     func readPrompt() throws -> Prompt {
-        if let prompt { return try Prompt(text: prompt, asTokenIDs: tokenIDs) }
+        if let prompt { return try Prompt(argument: prompt, option: "--prompt", asTokenIDs: tokenIDs) }
         return try Prompt(
-            bytes: Prompt.read(path: promptFile), source: promptFile ?? "standard input", asTokenIDs: tokenIDs
-        )
+            bytes: Prompt.read(path: promptFile), source: promptFile ?? "standard input",
+            dropsFinalLineFeed: promptFile == nil && !noSpecial, asTokenIDs: tokenIDs)
     }
 }

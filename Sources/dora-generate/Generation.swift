@@ -14,6 +14,7 @@ struct Generation {
         }
         // The prompt is read first: a mistake in it need not wait for the model.
         let prompt = command.check ? nil : try command.readPrompt()
+        let continuations = try command.readContinuations()
         let model = try LoadedModel(settings, progress: Terminal.show)
         for warning in model.warnings { Terminal.note("warning: \(warning)") }
         guard let prompt else {
@@ -21,14 +22,16 @@ struct Generation {
             try Terminal.write(command.json ? try report.jsonLine + "\n" : report.text)
             return
         }
+        if command.isScoring {
+            let request = try ScoreRequest(
+                prompt, continuations: continuations, top: command.logprobs ?? 0,
+                addingSpecialTokens: !command.noSpecial, by: model.tokenizer, model: settings.model)
+            try printScores(request, model)
+            return
+        }
         let ids = try prompt.encoded(
             by: model.tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
-        let generator = try model.makeGenerator()
-        if command.score {
-            try printScores(ids, generator)
-        } else {
-            try printCompletion(ids, generator, model)
-        }
+        try printCompletion(ids, try model.makeGenerator(), model)
     }
 
     private func printTokens() throws {
@@ -38,12 +41,12 @@ struct Generation {
         try Terminal.write(ids.map(String.init).joined(separator: " ") + "\n")
     }
 
-    private func printScores(_ ids: [Int], _ generator: Generator) throws {
-        let reply = ScoreReply(prompt: ids, scores: try generator.score(ids, top: command.logprobs ?? 0))
+    private func printScores(_ request: ScoreRequest, _ model: LoadedModel) throws {
+        let reply = ScoreReply(try model.makeGenerator().score(request))
         if command.json {
             try Terminal.write(try reply.jsonLine + "\n")
         } else {
-            for score in reply.scores { try Terminal.write("\(score.id)\t\(score.logprob)\n") }
+            try Terminal.write(reply.lines(continuations: command.continuation).joined())
         }
     }
 
@@ -73,6 +76,10 @@ struct Generation {
             try Terminal.write(try reply.jsonLine + "\n")
         } else if printsIDs {
             try Terminal.write("\n")
+        } else if let first = completion.tokenIDs.first, completion.tokenIDs.count == 1,
+            !command.ignoreEOS, model.eosIDs.contains(first)
+        {
+            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
         }
         if command.stats { printStatistics(prompt: ids.count, completion, model) }
     }

@@ -42,7 +42,8 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         help:
-            "How finely integer weights see activations: 16 bits, 8, or auto, which is 8 with 16 where that shows.")
+            "How finely integer weights see activations: 16 bits, 8, or auto, which is 8 with 16 where that shows."
+    )
     var activations: ActivationPrecision = .auto
 
     @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")

@@ -15,8 +15,23 @@ struct RemoteGeneration {
         let client = ServerClient(address, token: token)
         if let operation = command.remote.operation.first {
             try await perform(operation, Array(command.remote.operation.dropFirst()), client)
+        } else if command.isScoring {
+            try await score(client)
         } else {
             try await generate(client)
+        }
+    }
+
+    private func score(_ client: ServerClient) async throws {
+        let request = ScoreRequestLine(
+            try command.readPrompt(), continuations: try command.readContinuations(),
+            adapter: command.options.adapter, logprobs: command.logprobs,
+            addsSpecialTokens: !command.noSpecial)
+        let scores = RemoteScores(last: try await client.perform(request).last)
+        if command.json {
+            try Terminal.write(try scores.jsonLine + "\n")
+        } else {
+            try Terminal.write(scores.lines(continuations: command.continuation).joined())
         }
     }
 
@@ -43,6 +58,8 @@ struct RemoteGeneration {
             try Terminal.write(try reply.jsonLine + "\n")
         } else if reply.text == nil {
             try Terminal.write("\n")
+        } else if reply.isEmptyForEOS(stops: command.stop) {
+            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
         }
         if command.stats, let timing = last["timing"] {
             Terminal.note("-- statistics\n" + (try timing.jsonLine))
@@ -91,7 +108,9 @@ struct RemoteOptions: ParsableArguments {
             valueName: "operation"))
     var operation: [String] = []
 
-    func validate() throws {
+    /// Not `validate`, which is asked before the parser says which options it does not know: `--temperature 0` would be
+    /// an operation called 0.
+    func check() throws {
         guard connect != nil else {
             if let word = operation.first { throw ValidationError("'\(word)' needs --connect") }
             if tokenFile != nil || replace || pin || disable {

@@ -42,6 +42,11 @@ extension Quantization: ExpressibleByArgument {}
 
     func validate() throws {
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
+    }
+
+    /// Not in `validate`, which is asked before the parser says which options it does not know: the value of such a one
+    /// looks like a model.
+    private func checkCombination() throws {
         if verify != nil {
             guard model == nil, output == nil, quantize == nil else {
                 throw ValidationError("--verify takes a packed file and nothing else")
@@ -52,6 +57,7 @@ extension Quantization: ExpressibleByArgument {}
     }
 
     func run() throws {
+        try checkCombination()
         ExitStatus.handleSignals()
         do {
             if let verify { try verifyFile(verify) }
@@ -67,6 +73,7 @@ extension Quantization: ExpressibleByArgument {}
     private func pack(_ model: String, into output: String) throws {
         let compute = try Compute(threads: threads ?? Compute.usableCores)
         let packing = try ModelPacking(ModelFiles(model), quantization: quantize, on: compute)
+        for warning in packing.warnings { Terminal.note("warning: \(warning)") }
         try packing.write(to: output, progress: Terminal.show)
     }
 

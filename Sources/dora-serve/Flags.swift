@@ -86,7 +86,8 @@ struct ConnectionFlags: ParsableArguments {
     var drainTimeout: String?
     @Option(
         help: ArgumentHelp(
-            "trace, debug, info, notice, warning, error or critical. Default: info.", valueName: "level"))
+            "trace, debug (what warnings count), info, notice, warning, error or critical. Default: info.",
+            valueName: "level"))
     var logLevel: String?
 
     var values: [ServerOption: [String]] {

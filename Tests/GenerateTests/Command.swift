@@ -12,19 +12,22 @@ struct Command {
 
     init(
         program: String = "dora-generate", _ arguments: String..., input: [UInt8] = [],
-        environment: [String: String] = [:], closesOutput: Bool = false, interruptAfter: Double? = nil
+        environment: [String: String] = [:], closesOutput: Bool = false, onTerminal: Bool = false,
+        interruptAfter: Double? = nil
     ) throws {
         try self.init(
             program: program, arguments: arguments, input: input, environment: environment,
-            closesOutput: closesOutput, interruptAfter: interruptAfter)
+            closesOutput: closesOutput, onTerminal: onTerminal, interruptAfter: interruptAfter)
     }
 
     /// - Parameters:
     ///   - closesOutput: standard output is a pipe whose reader has gone.
+    ///   - onTerminal: standard output is one; what it shows is not read.
     ///   - interruptAfter: seconds until Ctrl-C; standard input then never ends.
     init(
         program: String = "dora-generate", arguments: [String], input: [UInt8] = [],
-        environment: [String: String] = [:], closesOutput: Bool = false, interruptAfter: Double? = nil
+        environment: [String: String] = [:], closesOutput: Bool = false, onTerminal: Bool = false,
+        interruptAfter: Double? = nil
     ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -41,7 +44,10 @@ struct Command {
             posix_spawn_file_actions_addopen(&actions, 0, files[0] + ".fifo", O_RDWR, 0)
         }
         posix_spawn_file_actions_addopen(&actions, 2, files[2], O_WRONLY | O_CREAT, 0o600)
-        if closesOutput {
+        let terminal = onTerminal ? try PseudoTerminal() : nil
+        if let terminal {
+            posix_spawn_file_actions_addopen(&actions, 1, terminal.path, O_RDWR | O_NOCTTY, 0)
+        } else if closesOutput {
             var pipeEnds: [Int32] = [0, 0]
             pipe(&pipeEnds)
             close(pipeEnds[0])
@@ -50,9 +56,10 @@ struct Command {
             posix_spawn_file_actions_addopen(&actions, 1, files[1], O_WRONLY | O_CREAT, 0o600)
         }
         status = try Self.spawn(
-            [Self.folder.appending(path: program).path] + arguments, environment: environment,
+            [Self.path(program)] + arguments, environment: environment,
             actions: &actions,
             interruptAfter: interruptAfter)
+        withExtendedLifetime(terminal) {}
         output = (try? String(contentsOfFile: files[1], encoding: .utf8)) ?? ""
         errors = (try? String(contentsOfFile: files[2], encoding: .utf8)) ?? ""
     }
@@ -89,6 +96,13 @@ struct Command {
         return result & 0x7F == 0 ? result >> 8 & 0xFF : -(result & 0x7F)
     }
 
+    /// Where `dora-generate` lies.
+    static var program: String { path("dora-generate") }
+
+    private static func path(_ program: String) -> String {
+        program.hasPrefix("/") ? program : folder.appending(path: program).path
+    }
+
     /// The executables lie beside the bundle of tests.
     private static let folder: URL = {
         var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
@@ -100,6 +114,24 @@ struct Command {
         }
         return folder
     }()
+}
+
+/// A terminal that nobody looks at. Swift does not see `posix_openpt` and its kind; this is what they do on Linux.
+private final class PseudoTerminal {
+    let path: String
+    private let descriptor: Int32
+
+    init() throws {
+        descriptor = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+        var (number, unlocked): (Int32, Int32) = (0, 0)
+        let (getNumber, setLock): (UInt, UInt) = (0x8004_5430, 0x4004_5431)
+        guard descriptor >= 0, ioctl(descriptor, getNumber, &number) == 0,
+            ioctl(descriptor, setLock, &unlocked) == 0
+        else { throw CocoaError(.featureUnsupported) }
+        path = "/dev/pts/\(number)"
+    }
+
+    deinit { close(descriptor) }
 }
 
 enum Paths {

@@ -55,14 +55,6 @@ import Testing
         #expect(command.output.split(separator: "\n").count == 1)
     }
 
-    @Test func exactlyOneFinalLineFeedIsDropped() throws {
-        let text = Array("Answer: ".utf8)
-        let plain = try Command("--tokenize", input: text)
-        #expect(try Command("--tokenize", input: text + [10]).output == plain.output)
-        #expect(try Command("--tokenize", input: text + [10, 10]).output != plain.output)
-        #expect(try Command("--tokenize", "--prompt", "Answer: ").output == plain.output)
-    }
-
     @Test func specialTokensAreAddedUnlessRefused() throws {
         let with = try Command("--tokenize", "--prompt", "news")
         let without = try Command("--tokenize", "--prompt", "news", "--no-special")
@@ -112,12 +104,98 @@ import Testing
         #expect(json.contains("\"perplexity\":") && json.contains("\"sum\":-"))
     }
 
+    /// A classifier reads probabilities; each is that of prompt and continuation scored as one text.
+    @Test func continuationsAreScoredBehindThePrompt() throws {
+        struct Scored: Decodable {
+            struct Continuation: Decodable {
+                let token_ids: [Int]
+                let logprobs: [Reply.Logprob]
+                let sum: Double
+            }
+            let token_ids: [Int]
+            let logprobs: [Reply.Logprob]?
+            let continuations: [Continuation]?
+        }
+        func scored(_ arguments: [String]) throws -> Scored {
+            let command = try Command(
+                arguments: ["--adapter", Paths.topic, "--json"] + arguments, input: Self.prompt)
+            return try JSONDecoder().decode(Scored.self, from: Data(command.output.utf8))
+        }
+        let labels = ["lawsuit", "merger", "-x\ty"]
+        let options = labels.flatMap { ["--continuation", $0] }
+        let together = try scored(options)
+        let found = try #require(together.continuations)
+        for (label, found) in zip(labels, found) {
+            let ids = try Command("--tokenize", "--no-special", "--prompt", label).output
+            #expect(found.token_ids == ids.split(whereSeparator: \.isWhitespace).compactMap { Int($0) })
+            let whole = (together.token_ids + found.token_ids).map(String.init).joined(separator: " ")
+            let alone = try #require(try scored(["--score", "--token-ids", "--prompt", whole]).logprobs)
+            #expect(
+                found.logprobs.map(\.logprob)
+                    == alone.suffix(found.token_ids.count).map(\.logprob))
+        }
+        let lines = try Command(arguments: ["--adapter", Paths.topic] + options, input: Self.prompt)
+        #expect(
+            lines.output == zip(found, ["lawsuit", "merger", "-x\\ty"]).map { "\($0.sum)\t\($1)\n" }.joined())
+        #expect(found.map(\.sum).max() == found[0].sum)
+    }
+
     @Test func checkNamesModulesRanksAndWhatSurvives() throws {
         let check = try Command("--adapter", Paths.topic, "--check")
         #expect(check.status == 0)
         #expect(check.output.contains("model.layers.0.self_attn.q_proj: DoRA rank 8, q8"))
         #expect(check.output.contains("% of the change kept"))
         #expect(check.output.hasSuffix("the adapter fits the base\n"))
+    }
+
+    /// Nothing at all would look like a failure.
+    @Test func anEmptyAnswerOnATerminalIsExplained() throws {
+        let adapter = ["--adapter", Paths.topic]
+        // The answer is complete.
+        let input = Array(Self.prompt.dropLast() + Array("lawsuit".utf8))
+        let shown = try Command(arguments: adapter, input: input, onTerminal: true)
+        #expect(shown.status == 0)
+        #expect(shown.errors.contains("first token was the end of the text (EOS)"), "\(shown.errors)")
+        #expect(shown.errors.contains("a chat model wants its template"))
+        #expect(shown.errors.split(separator: "\n").count == 1)
+        // Who has rendered it already needs no advice, and a pipe no explanation.
+        let ids = try Command("--tokenize", input: input).output
+        let rendered = try Command(
+            arguments: adapter + ["--token-ids"], input: Array(ids.utf8), onTerminal: true)
+        #expect(rendered.errors.contains("EOS") && !rendered.errors.contains("template"))
+        let piped = try Command(arguments: adapter, input: input)
+        #expect(piped.status == 0 && piped.output.isEmpty && piped.errors.isEmpty)
+        // Not empty, empty for another reason, or told in JSON.
+        for arguments in [["--ignore-eos", "--max-tokens", "3"], ["--max-tokens", "0"], ["--json"]] {
+            let other = try Command(arguments: adapter + arguments, input: input, onTerminal: true)
+            #expect(other.status == 0 && other.errors.isEmpty, "\(arguments) \(other.errors)")
+        }
+    }
+
+    /// What warnings count is told apart only here.
+    @Test func warningsAreOneLineAndCheckSaysWhatTheyCount() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let plainAdapter = URL(filePath: Paths.path("Tests/Fixtures/adapters/lora-plain"))
+        try FileManager.default.copyItem(at: plainAdapter, to: folder)
+        // A change so small that four bits lose it.
+        let file = folder.appending(path: "adapter_config.json")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        try Data(text.replacing("\"lora_alpha\": 16", with: "\"lora_alpha\": 0.1").utf8).write(to: file)
+        let adapter = [
+            "--model", Paths.path("Tests/Fixtures/bases/gqa-f32"), "--adapter", folder.path, "--merged", "q4",
+        ]
+        let plain = try Command(
+            arguments: adapter + ["--token-ids", "--prompt", "1", "--max-tokens", "1"])
+        #expect(plain.errors.split(separator: "\n").count == 1, "\(plain.errors)")
+        #expect(plain.errors.hasPrefix("warning: ") && plain.errors.contains("use --merged q8, f32 or auto"))
+        let check = try Command(arguments: adapter + ["--check"])
+        #expect(check.errors == plain.errors)
+        #expect(
+            check.output.contains("details\n  model.layers")
+                && check.output.contains(": q4 keeps "))
+        let json = try Command(arguments: adapter + ["--check", "--json"])
+        #expect(json.output.contains(#""details":["model.layers"#))
     }
 
     @Test func theModelMayComeFromTheEnvironment() throws {
@@ -146,9 +224,26 @@ import Testing
         expect(try Command("--max-tokens", "-1"), status: 64, naming: "--max-tokens")
         expect(try Command("--threads", "0"), status: 64, naming: "--threads")
         expect(try Command("--score", "--check"), status: 64, naming: "--score")
+        expect(try Command("--continuation", "a", "--check"), status: 64, naming: "--continuation")
         expect(try Command("--prompt", "a", "--prompt-file", "b"), status: 64, naming: "--prompt-file")
         expect(
             try Command("--prompt", "a", "--context", "99999999"), status: 64, naming: "context", "1024")
+    }
+
+    /// The value of an option that nobody knows is no operation and no model.
+    @Test func anUnknownOptionIsCalledUnknown() throws {
+        expect(try Command("--temperature", "0"), status: 64, naming: "Unknown option '--temperature'")
+        expect(
+            try Command("--connect", "unix:/none", "--top-p", "1", "stats"), status: 64,
+            naming: "Unknown option '--top-p'")
+        for arguments in [["--bits", "4"], ["--verify", "a", "--bits", "4"]] {
+            expect(
+                try Command(program: "dora-pack", arguments: arguments), status: 64,
+                naming: "Unknown option '--bits'")
+        }
+        expect(try Command("adapters"), status: 64, naming: "'adapters' needs --connect")
+        expect(try Command("--connect", "unix:/none", "fly"), status: 64, naming: "no operation 'fly'")
+        expect(try Command(program: "dora-pack", "a"), status: 64, naming: "-o FILE")
     }
 
     @Test func missingInputIs66() throws {
@@ -159,6 +254,9 @@ import Testing
 
     @Test func badDataIs65() throws {
         expect(try Command(input: [0x61, 0xFF, 0x62]), status: 65, naming: "byte 1", "UTF-8")
+        expect(
+            try Command("--prompt", "a", "--continuation", "b", "--continuation", ""), status: 65,
+            naming: "continuation 2 has no tokens")
         expect(try Command("--token-ids", "--prompt", "1 x"), status: 65, naming: "'x'")
         expect(try Command("--token-ids", "--prompt", "1 5000"), status: 65, naming: "5000", "1023")
         expect(try Command("--token-ids", "--prompt", ""), status: 65, naming: "no tokens")

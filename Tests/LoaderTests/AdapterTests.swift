@@ -142,14 +142,16 @@ import Testing
         builder.config = [("base_model_name_or_path", #""meta-llama/Llama-3.1-8B""#)]
         #expect(try builder.load(baseName: "/models/llama-3.1-8b").warnings.isEmpty)
         #expect(try builder.load(baseName: nil).warnings.isEmpty)
-        #expect(try builder.load(baseName: "/models/other").warnings.first?.contains("Llama-3.1-8B") == true)
+        #expect(
+            try builder.load(baseName: "/models/other").warnings.first?.summary.contains("Llama-3.1-8B")
+                == true)
     }
 
     @Test func doRAInSixteenBitsIsMentioned() throws {
         var builder = AdapterBuilder()
         builder.tensors[AdapterBuilder.q0 + "lora_A.weight"]?.type = "BF16"
         let adapter = try builder.load()
-        #expect(adapter.warnings.first?.contains("BF16") == true)
+        #expect(adapter.warnings.first?.summary.contains("BF16") == true)
         #expect(adapter.updates["model.layers.0.self_attn.q_proj"]?.a.first == 0.5)
     }
 
@@ -158,7 +160,8 @@ import Testing
         builder.config = [("modules_to_save", #"["embed_tokens"]"#)]
         builder.tensors["base_model.model.model.embed_tokens.weight"] = .init([10, 32])
         #expect(
-            try builder.load(base: [("tie_word_embeddings", "true")]).warnings.first?.contains("lm_head")
+            try builder.load(base: [("tie_word_embeddings", "true")]).warnings.first?.summary.contains(
+                "lm_head")
                 == true)
         #expect(try builder.load().warnings.isEmpty)
     }
@@ -168,12 +171,29 @@ import Testing
         builder.tensors["base_model.model.lm_head.weight"] = .init([10, 32])
         let adapter = try builder.load()
         #expect(adapter.replacements["lm_head.weight"] != nil)
-        #expect(adapter.warnings.first?.contains("lm_head.weight") == true)
+        #expect(adapter.warnings.first?.summary.contains("lm_head.weight") == true)
+    }
+
+    /// However many they are, they are one line; the names are details.
+    @Test func manyOfAKindAreOneWarning() throws {
+        var builder = AdapterBuilder()
+        for name in ["lm_head.weight", "model.norm.weight", "model.embed_tokens.weight"] {
+            builder.tensors["base_model.model.\(name)"] = .init(
+                name == "model.norm.weight" ? [32] : [10, 32])
+        }
+        let warnings = try builder.load().warnings
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.summary.contains("lm_head.weight and 2 more") == true)
+        #expect(warnings.first?.details.count == 3)
+        builder.tensors = AdapterBuilder().tensors
+        builder.config = [("modules_to_save", #"["classifier", "score"]"#)]
+        #expect(try builder.load().warnings.map(\.summary.count).count == 1)
+        #expect(try builder.load().warnings.first?.summary.contains("classifier and 1 more") == true)
     }
 
     @Test func savedModulesThatTheBaseLacksAreMentioned() throws {
         var builder = AdapterBuilder()
         builder.config = [("modules_to_save", #"["classifier"]"#)]
-        #expect(try builder.load().warnings.first?.contains("classifier") == true)
+        #expect(try builder.load().warnings.first?.summary.contains("classifier") == true)
     }
 }

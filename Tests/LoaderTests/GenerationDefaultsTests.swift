@@ -20,7 +20,8 @@ import Testing
     }
 
     @Test func aRepetitionPenaltyIsAnnouncedAsNotApplied() throws {
-        #expect(try defaults(#"{"repetition_penalty": 1.05}"#).warnings.first?.contains("1.05") == true)
+        #expect(
+            try defaults(#"{"repetition_penalty": 1.05}"#).warnings.first?.summary.contains("1.05") == true)
         #expect(try defaults(#"{"repetition_penalty": 1.0}"#).warnings.isEmpty)
     }
 

@@ -71,8 +71,9 @@ import Testing
         for serial in 0..<3 {
             let request = EngineRequest(
                 key: RequestKey(connection: 0, serial: serial), adapter: .base,
-                generation: GenerationRequest(
-                    prompt: (0..<200).map { ($0 * 7 + serial) % 128 }, maximumTokens: 1),
+                work: .generate(
+                    GenerationRequest(
+                        prompt: (0..<200).map { ($0 * 7 + serial) % 128 }, maximumTokens: 1)),
                 streams: false, report: { _ in })
             let waiting = EngineLoop.Waiting(request: request, adapter: nil, arrival: .now)
             let isIn = batch.admit(waiting, weights: base.weights)

@@ -28,7 +28,7 @@ import Testing
                     #expect(abs(mine.logprob - theirs[mine.id, default: .infinity]) <= golden.tolerance)
                 }
             }
-            let scores = try model.generator.score(prompt.prompt_ids)
+            let scores = try model.generator.score(ScoreRequest(prompt: prompt.prompt_ids)).lists[0]
             #expect(scores.map(\.id) == Array(prompt.prompt_ids.dropFirst()))
             for (found, expected) in zip(scores, prompt.prompt_logprobs) {
                 #expect(abs(found.logprob - expected) <= golden.tolerance)

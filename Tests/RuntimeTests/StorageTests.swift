@@ -1,8 +1,10 @@
-import DoraLoader
 import DoraRuntime
 import DoraTensor
+import FoundationEssentials
 import Testing
 import dora_accuracy
+
+@testable import DoraLoader
 
 /// What storing costs: the default path against the F32 path, as the mean Kullback-Leibler divergence per token.
 @Suite struct StorageTests {
@@ -46,27 +48,107 @@ import dora_accuracy
         #expect(report.warnings.isEmpty)
     }
 
+    /// Eight bits are no advice to those who have them.
+    @Test func adviceThatIsFollowedAlreadyIsNotGiven() throws {
+        var report = MergeReport()
+        report.add(.init(module: "a", survival: 0.7, noise: 0.5, format: "q8"))
+        report.add(.init(module: "b", survival: 1, noise: 1.2, format: "q4"))
+        report.add(.init(module: "c", survival: 0.96, noise: 0.9, format: "q8"))
+        let summary = try #require(report.warnings.first).summary
+        #expect(summary.hasPrefix("2 of 3 adapted matrices") && summary.hasSuffix("use --merged auto or f32"))
+        #expect(summary.contains("the worst is b, where q4 keeps 100.0 % of it under 120.0 % of noise"))
+    }
+
+    @Test func rowsOfZerosAreOneLine() throws {
+        var report = MergeReport()
+        for (module, zeros) in [("a", 1), ("b", 0), ("c", 40)] {
+            report.add(.init(module: module, survival: 1, noise: 0, format: "q8"), zeros: zeros)
+        }
+        #expect(report.warnings.count == 1)
+        #expect(
+            report.warnings.first?.summary.hasPrefix("41 rows of 2 adapted matrices are all zero") == true)
+        #expect(report.warnings.first?.details == ["c: 40 rows are all zero", "a: 1 rows are all zero"])
+        #expect(report.entries.map(\.zeroRows) == [1, 0, 40])
+    }
+
     @Test func f32KeepsAllOfIt() throws {
         #expect(try #require(merge("int8--dora-qkv-int8", .f32).leastSurvival) == 1)
     }
 
     @Test func fourBitsSayWhatTheyLose() throws {
-        let report = try merge("int8--dora-qkv-int8", .q4)
-        #expect(try #require(report.leastSurvival) < 1)
-        for entry in report.entries where (entry.survival ?? 1) < 0.9 {
-            #expect(report.warnings.contains { $0.contains(entry.module) && $0.contains("--merged") })
-        }
+        // A change that is small beside its matrix. One line counts what loses it, names the worst and says what to do.
+        let folder = try lightAdapter(alpha: "0.1")
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let report = try merge("gqa-f32", adapter: folder, .q4)
+        let lossy = report.entries.filter { $0.change?.isFaithful == false }
+        let worst = try #require(lossy.max { ($0.change?.noise ?? 0) < ($1.change?.noise ?? 0) })
+        try #require(lossy.count > 1)
+        let warning = try #require(report.warnings.first)
+        #expect(report.warnings.count == 1)
+        #expect(
+            warning.summary.hasPrefix("\(lossy.count) of 6 adapted matrices do not keep the adapter's change")
+        )
+        #expect(
+            warning.summary.contains(worst.module) && warning.summary.contains("--merged q8, f32 or auto"))
+        #expect(!warning.summary.contains("\n"))
+        #expect(warning.details.count == lossy.count && warning.details[0].contains(worst.module))
+    }
+
+    /// The same small change, over 8- and 4-bit bases: no default loses it, and one line says what it costs.
+    @Test(arguments: ["int8", "nf4-double"]) func defaultsRaiseTheFormatUntilTheChangeIsKept(base: String)
+        throws
+    {
+        let folder = try lightAdapter(alpha: "0.03")
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let report = try merge(base, adapter: folder, .auto)
+        #expect(report.entries.allSatisfy { $0.change?.isFaithful == true })
+        #expect(report.entries.contains { $0.tooCoarse.first?.format == "q8" && $0.format == "f16" })
+        #expect(report.warnings.count == 1)
+        #expect(report.warnings.first?.summary.contains("are stored more finely") == true)
+    }
+
+    /// What asks for nothing keeps the base's own matrices.
+    @Test func anAdapterWithoutEffectLeavesTheBaseAlone() throws {
+        let folder = try lightAdapter(alpha: "0")
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let compute = try Compute(threads: 1)
+        let base = try BaseModel(folder: Fixtures.path("bases/int8"), storage: StorageOptions(), on: compute)
+        let adapter = try Adapter(folder: folder, fitting: base.inventory, baseName: nil)
+        let (weights, report) = try base.adapted(by: adapter, on: compute)
+        #expect(weights.layers[0][.query].matrix === base.weights.layers[0][.query].matrix)
+        #expect(report.bytes == 0)
+    }
+
+    private func lightAdapter(alpha: String) throws -> String {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
+        try FileManager.default.copyItem(at: Fixtures.url("adapters/lora-plain"), to: folder)
+        let file = folder.appending(path: "adapter_config.json")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        try Data(text.replacing("\"lora_alpha\": 16", with: "\"lora_alpha\": \(alpha)").utf8).write(to: file)
+        return folder.path
     }
 
     private func merge(_ name: String, _ merged: StorageOptions.Merged) throws -> MergeReport {
         let golden = try GoldenCase.load(name)
+        return try merge(
+            golden.base, adapter: Fixtures.path("adapters/\(try #require(golden.adapter))"), merged)
+    }
+
+    private func merge(
+        _ base: String, adapter: String, _ merged: StorageOptions.Merged
+    ) throws -> MergeReport {
         let compute = try Compute(threads: 1)
         let base = try BaseModel(
-            folder: Fixtures.path("bases/\(golden.base)"), storage: StorageOptions(merged: merged),
-            on: compute)
-        let adapter = try Adapter(
-            folder: Fixtures.path("adapters/\(try #require(golden.adapter))"), fitting: base.inventory,
-            baseName: nil)
+            folder: Fixtures.path("bases/\(base)"), storage: StorageOptions(merged: merged), on: compute)
+        let adapter = try Adapter(folder: adapter, fitting: base.inventory, baseName: nil)
         return try base.adapted(by: adapter, on: compute).report
+    }
+}
+
+extension MergeReport.Entry {
+    fileprivate init(module: String, survival: Double, noise: Double, format: String) {
+        self.init(
+            module: module, rank: 8, scaling: 1, hasMagnitude: true, bytes: 1, format: format,
+            change: StoredChange(kept: survival, asked: 1, lost: noise * noise), tooCoarse: [])
     }
 }

@@ -55,6 +55,36 @@ import Testing
         try await server.stop()
     }
 
+    /// Whether a prompt comes as a JSON string or as a plain line, it has the ids that transformers gives it
+    /// (`Tests/Fixtures/make/prompt_fixtures.py`).
+    @Test func nothingOfAPromptIsLost() async throws {
+        let server = try await server()
+        let client = try await server.connect()
+        let prompts = try ReferencePrompt.all().filter { $0.tokenizer == "models/base" }
+        try #require(prompts.count > 15)
+        let rest = #""max_tokens":3,"ignore_eos":true,"logprobs":2}"#
+        for prompt in prompts {
+            for (ids, isSpecial) in [(prompt.ids, false), (prompt.idsWithSpecial, true)] {
+                guard let ids else { continue }
+                let asked = try await client.ask(
+                    #"{"prompt":\#(try prompt.text.jsonLine),"no_special":\#(!isSpecial),\#(rest)"#)
+                let expected = try await client.ask(#"{"token_ids":\#(ids),\#(rest)"#)
+                #expect(asked["usage"]?.object?["prompt_tokens"]?.int == ids.count)
+                #expect(asked.logprobs == expected.logprobs && asked.logprobs.count == 9)
+            }
+            guard let ids = prompt.idsWithSpecial, !prompt.text.hasPrefix("{") else { continue }
+            let before = await server.statistics().promptTokens
+            try await client.send(PlainText.escape(prompt.text).replacing(/^\\!/, with: "!") + "\n")
+            let answer = await client.line()
+            #expect(
+                await server.statistics().promptTokens - before == ids.count,
+                "\(prompt.text.debugDescription)")
+            let expected = try await client.ask(#"{"token_ids":\#(ids)}"#)["text"]?.string
+            #expect(answer == expected.map(PlainText.escape))
+        }
+        try await server.stop()
+    }
+
     @Test func everyRequestNamesItsAdapterAndGetsIt() async throws {
         let server = try await server()
         let client = try await server.connect()

@@ -94,6 +94,67 @@ import Testing
         #expect(try run("dora-generate", ["--connect", socket], input: "a").status == 69)
     }
 
+    /// The client's prompt is the server's prompt, in every way of giving it.
+    @Test func nothingOfAPromptIsLostOnTheWayToAServer() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let socket = "unix:" + folder.appending(path: "s").path
+        let (server, _) = try serve(["--listen", socket])
+        defer { server.terminate() }
+        let options = ["--connect", socket, "--json", "--logprobs", "1", "--max-tokens", "3", "--ignore-eos"]
+        let file = folder.appending(path: "prompt").path
+        let prompts = try ReferencePrompt.all().filter {
+            $0.tokenizer == "models/base" && $0.text.hasSuffix("\n")
+        }
+        try #require(prompts.contains { $0.idsWithSpecial == nil } && prompts.count > 5)
+        for prompt in prompts {
+            try Data(prompt.text.utf8).write(to: URL(filePath: file))
+            func expect(_ ids: [Int], _ ways: [(arguments: [String], input: String)]) throws {
+                let words = ids.map(String.init).joined(separator: " ")
+                let expected = try object(
+                    run("dora-generate", options + ["--token-ids", "--prompt", words]))
+                for way in ways {
+                    let found = try object(
+                        run("dora-generate", options + way.arguments, input: way.input))
+                    #expect(found["prompt_tokens"]?.int == ids.count, "\(prompt.text.debugDescription)")
+                    #expect(found.logprobs == expected.logprobs && found.logprobs.count == 6)
+                }
+            }
+            try expect(
+                prompt.ids,
+                [
+                    (["--no-special", "--prompt", prompt.text], ""),
+                    (["--no-special", "--prompt-file", file], ""), (["--no-special"], prompt.text),
+                ])
+            if let ids = prompt.idsWithSpecial {
+                try expect(ids, [(["--prompt", prompt.text], ""), ([], prompt.text + "\n")])
+            }
+        }
+    }
+
+    /// Scores of the command, of the operation, and of one text after the other: the same digits.
+    @Test func scoresAreTheSameFromTheServer() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let adapter = Self.repository + "/models/adapters/sentiment"
+        let socket = "unix:" + folder.appending(path: "s").path
+        let (server, _) = try serve(["--adapter", adapter, "--listen", socket])
+        defer { server.terminate() }
+        let labels = ["--continuation", "negative", "--continuation", "positive", "--continuation", "-\n"]
+        for options in [
+            ["--score"], ["--score", "--json", "--logprobs", "2"], labels, labels + ["--score", "--json"],
+            labels + ["--no-special"], ["--score", "--token-ids", "--prompt", "5 6 7"],
+            ["--continuation", "8 9", "--token-ids", "--prompt", "5 6 7", "--json"],
+        ] {
+            let alone = try run("dora-generate", ["--adapter", adapter] + options, input: Self.prompt)
+            let asked = try run("dora-generate", ["--connect", socket] + options, input: Self.prompt)
+            #expect(alone.status == 0 && asked.status == 0, "\(alone.errors)\(asked.errors)")
+            #expect(asked.output == alone.output && !alone.output.isEmpty)
+        }
+        let empty = ["--continuation", "", "--prompt", "a"]
+        #expect(try run("dora-generate", ["--connect", socket] + empty).status == 65)
+    }
+
     @Test func aPackedBaseAnswersAsItsFolderDoes() throws {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }

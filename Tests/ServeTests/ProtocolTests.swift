@@ -1,8 +1,10 @@
-import DoraLoader
 import DoraRuntime
+import Logging
 import NIOCore
+import Synchronization
 import Testing
 
+@testable import DoraLoader
 @testable import DoraServe
 
 @Suite struct PlainTextTests {
@@ -44,6 +46,25 @@ import Testing
         #expect(found == LineRequest(id: .int(7), operation: .generate(expected)))
     }
 
+    @Test func scoresAreAskedForByAFlagOrByContinuations() throws {
+        var expected = LineRequest.Score(prompt: .text("a"))
+        #expect(
+            try request(#"{"score":true,"prompt":"a"}"#)
+                == LineRequest(id: nil, operation: .score(expected)))
+        expected.continuations = [.text("b"), .tokenIDs([1, 2])]
+        expected.logprobs = 3
+        expected.adapter = .base
+        expected.addsSpecialTokens = false
+        let rest = #""prompt":"a","continuations":["b",[1,2]],"logprobs":3,"adapter":null,"no_special":true"#
+        for flag in ["", #""score":true,"#, #""score":null,"#] {
+            #expect(
+                try request(#"{"id":1,\#(flag)\#(rest)}"#)
+                    == LineRequest(id: .int(1), operation: .score(expected)))
+        }
+        #expect(
+            try request(#"{"score":false,"prompt":"a"}"#).operation == .generate(.init(prompt: .text("a"))))
+    }
+
     @Test func noAdapterIsTheDefaultAndNullTheBase() throws {
         func adapter(_ line: String) throws -> AdapterChoice? {
             guard case .generate(let generate) = try request(line).operation else { return nil }
@@ -82,6 +103,22 @@ import Testing
             (#"{"op":"ping","prompt":"a"}"#, "unknown_field", "prompt"),
             (#"{"op":"cancel"}"#, "bad_request", "target"),
             (#"{"prompt":"a","prompt":"b"}"#, "bad_json", nil),
+            (#"{"score":1,"prompt":"a"}"#, "bad_request", "score"),
+            (#"{"score":true}"#, "bad_request", "prompt"),
+            (#"{"score":false,"prompt":"a","continuations":["b"]}"#, "bad_request", "score"),
+            (#"{"prompt":"a","continuations":[]}"#, "bad_request", "continuations"),
+            (#"{"prompt":"a","continuations":"b"}"#, "bad_request", "continuations"),
+            (#"{"prompt":"a","continuations":["b",1]}"#, "bad_request", "continuations"),
+            (#"{"prompt":"a","continuations":[["b"]]}"#, "bad_request", "continuations"),
+            (
+                #"{"prompt":"a","continuations":[\#(String(repeating: #""x","#, count: 1024))"x"]}"#,
+                "bad_request", "continuations"
+            ),
+            (#"{"score":true,"prompt":"a","max_tokens":1}"#, "unknown_field", "max_tokens"),
+            (#"{"score":true,"prompt":"a","stream":true}"#, "unknown_field", "stream"),
+            (#"{"prompt":"a","continuations":["b"],"stop":["x"]}"#, "unknown_field", "stop"),
+            (#"{"score":true,"prompt":"a","ignore_eos":true}"#, "unknown_field", "ignore_eos"),
+            (#"{"score":true,"prompt":"a","logprobs":1001}"#, "bad_request", "logprobs"),
         ] as [(String, String, String?)])
     func aBadLineSaysWhatIsWrong(line: String, code: String, param: String?) {
         let found = self.code(line)
@@ -139,9 +176,43 @@ import Testing
 }
 
 @Suite struct LogTests {
+    /// One line at the level that is shown; what it counts, at the level of those who debug.
+    @Test func aWarningIsOneLineAndItsDetailsAreForDebugging() throws {
+        let warning = LoadWarning("2 things, the worst a", details: ["a: bad", "b: less bad"])
+        let lines = Mutex<[String]>([])
+        var logger = Logger(label: "test") { _ in LineHandler { line in lines.withLock { $0.append(line) } } }
+        let notice = AdapterNotice.loaded(
+            AdapterIdentity(name: "x", generation: 1), digest: "0", bytes: 1, seconds: 1,
+            warnings: [warning])
+        logger.logLevel = .info
+        logger.log(notice)
+        #expect(
+            lines.withLock { $0 } == ["info adapter loaded", #"warning "2 things, the worst a""#])
+        lines.withLock { $0 = [] }
+        logger.logLevel = .debug
+        logger.log(notice)
+        #expect(lines.withLock { $0 }.suffix(2) == [#"debug "a: bad""#, #"debug "b: less bad""#])
+    }
+
     /// What a client calls its request cannot pass for a line or a field of the log.
     @Test func whatClientsSayIsQuoted() {
         #expect("a\nlevel=\"x\"\u{1B}".quoted == #""a\nlevel=\"x\"\u{1B}""#)
         #expect(String(repeating: "a", count: 1 << 20).quoted.utf8.count < 1000)
     }
+}
+
+/// A log whose lines go to a closure.
+private struct LineHandler: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+    let take: @Sendable (String) -> Void
+
+    init(_ take: @escaping @Sendable (String) -> Void) { self.take = take }
+
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { take("\(event.level) \(event.message)") }
 }

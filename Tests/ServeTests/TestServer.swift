@@ -17,7 +17,7 @@ final class TestServer: Sendable {
     let base: BaseModel
     private let group: ServiceGroup
     private let running: Task<Void, any Error>
-    private let compute: Compute
+    let compute: Compute
 
     static let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Fixtures").path

@@ -66,9 +66,11 @@ private func unpacked(_ matrix: PackedMatrix, on compute: Compute) -> [Float] {
     return rows
 }
 
-private func product(_ matrix: PackedMatrix, _ x: [Float], tokens: Int, on compute: Compute) throws -> [Float]
-{
-    let activations = try Activations(capacity: tokens, columns: matrix.columns)
+private func product(
+    _ matrix: PackedMatrix, _ x: [Float], tokens: Int, precision: ActivationPrecision = .auto,
+    on compute: Compute
+) throws -> [Float] {
+    let activations = try Activations(capacity: tokens, columns: matrix.columns, precision: precision)
     activations.floats.update(from: x, count: x.count)
     activations.refill(tokens: tokens)
     var out = [Float](repeating: .nan, count: tokens * matrix.rows)
@@ -162,6 +164,72 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
         }
     }
 
+    /// Against the product of the decoded weights in double, of rows in which some blocks have a peak: 8 bits round by
+    /// the peak, 16 bits by a 254th of that; auto is 8 where there is none, and near 16 where all blocks have one.
+    @Test(arguments: formats.filter(\.isQuantized), [1, 5, 30]) func precisionIsWhatItSays(
+        format: MatrixFormat, tokens: Int
+    ) throws {
+        var noise = Noise(seed: 19)
+        let compute = try Compute(threads: 2)
+        let (rows, columns) = (40, 640)
+        let matrix = try pack(
+            noise.floats(rows * columns), rows: rows, columns: columns, format: format, on: compute)
+        let decoded = unpacked(matrix, on: compute)
+        func error(_ x: [Float], _ precision: ActivationPrecision) throws -> Double {
+            let found = try product(matrix, x, tokens: tokens, precision: precision, on: compute)
+            var sum = 0.0
+            for token in 0..<tokens {
+                for row in 0..<rows {
+                    let exact = (0..<columns).reduce(0.0) {
+                        $0 + Double(decoded[row * columns + $1]) * Double(x[token * columns + $1])
+                    }
+                    sum +=
+                        (Double(found[token * rows + row]) - exact)
+                        * (Double(found[token * rows + row]) - exact)
+                }
+            }
+            return (sum / Double(tokens * rows)).squareRoot()
+        }
+        var x = noise.floats(tokens * columns)
+        #expect(try error(x, .auto) == error(x, .eight))
+        #expect(try error(x, .sixteen) < error(x, .eight) / 100)
+        for block in 0..<tokens * columns / 64 { x[64 * block + block % 64] = 20 }
+        #expect(try error(x, .auto) == error(x, .sixteen))
+        #expect(try error(x, .sixteen) < error(x, .eight) / 100)
+        // A peak in every other block: between.
+        for block in 0..<tokens * columns / 64 where block % 2 == 1 { x[64 * block + block % 64] = 0.5 }
+        let (eight, auto, sixteen) = (try error(x, .eight), try error(x, .auto), try error(x, .sixteen))
+        #expect(auto < eight / 8 && auto > sixteen * 2)
+    }
+
+    @Test(arguments: formats.filter(\.isQuantized), ActivationPrecision.allCases)
+    func everyKernelSetGivesTheSameBitsWithPeaks(format: MatrixFormat, precision: ActivationPrecision) throws
+    {
+        var noise = Noise(seed: 23)
+        let portable = try Compute(threads: 1, kernels: "portable")
+        let (rows, columns) = (50, 448)
+        let weights = noise.floats(rows * columns)
+        for tokens in [1, 2, 3, 7, 12, 13, 29] {
+            var x = noise.floats(tokens * columns)
+            for block in 0..<tokens * columns / 64 where block * 7 % 10 < 3 {
+                x[64 * block + block % 64] = 20
+            }
+            let expected = try product(
+                pack(weights, rows: rows, columns: columns, format: format, on: portable), x, tokens: tokens,
+                precision: precision, on: portable)
+            for name in Compute.availableKernels {
+                let compute = try Compute(threads: 2, kernels: name)
+                let matrix = try pack(weights, rows: rows, columns: columns, format: format, on: compute)
+                let found = try product(matrix, x, tokens: tokens, precision: precision, on: compute)
+                #expect(bits(found) == bits(expected), "\(name), \(tokens) tokens")
+                // Nor does a token's company matter.
+                let alone = try product(
+                    matrix, Array(x.suffix(columns)), tokens: 1, precision: precision, on: compute)
+                #expect(bits(alone) == bits(Array(expected.suffix(rows))), "\(name), \(tokens) tokens")
+            }
+        }
+    }
+
     /// Activation scales are per block of 64 inputs: a channel a thousand times the others spoils only its block.
     @Test(arguments: formats) func anOutlierChannelLeavesTheOtherBlocksAlone(format: MatrixFormat) throws {
         var noise = Noise(seed: 17)
@@ -170,12 +238,17 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
         var weights = noise.floats(16 * columns)
         for row in 0..<16 { weights[row * columns + 5] = 0 }
         let matrix = try pack(weights, rows: 16, columns: columns, format: format, on: compute)
+        // What 4 bits hold for zero is next to it.
+        let decoded = unpacked(matrix, on: compute)
         var x = noise.floats(columns)
         for column in 0..<64 { x[column] = 0 }
         let before = try product(matrix, x, tokens: 1, on: compute)
         x[5] = 1000
         let after = try product(matrix, x, tokens: 1, on: compute)
-        for row in 0..<16 { #expect(abs(after[row] - before[row]) <= 1e-2 * abs(before[row]) + 1e-4) }
+        for row in 0..<16 {
+            let added = 1000 * decoded[row * columns + 5]
+            #expect(abs(after[row] - before[row] - added) <= 1e-2 * abs(before[row]) + 1e-4)
+        }
     }
 
     @Test func nonFiniteActivationsAreNotHidden() throws {

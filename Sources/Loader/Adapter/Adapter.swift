@@ -17,7 +17,7 @@ package struct Adapter: Sendable {
     package let replacements: [String: TensorView]
     /// By embedding module. In a tied model the rows of `model.embed_tokens` also replace those of `lm_head`.
     package let tokenRows: [String: TokenRows]
-    package let warnings: [String]
+    package let warnings: [LoadWarning]
 
     /// - Parameters:
     ///   - baseName: the base's name or folder; when it differs from the one in the configuration, a warning says so.

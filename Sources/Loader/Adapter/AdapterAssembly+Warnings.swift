@@ -2,34 +2,37 @@ import DoraTensor
 
 /// What is served as the files say but may not be what their owner thinks.
 extension AdapterAssembly {
-    func warnings(baseName: String?) -> [String] {
+    func warnings(baseName: String?) -> [LoadWarning] {
         baseWarning(baseName) + precisionWarning() + tiedWarning() + savedWarning() + unlistedWarning()
     }
 
     /// Only the last parts of the names count: the rest is a user or a folder.
-    private func baseWarning(_ baseName: String?) -> [String] {
+    private func baseWarning(_ baseName: String?) -> [LoadWarning] {
         func last(_ name: String) -> String? { name.split(separator: "/").last?.lowercased() }
         guard let baseName, let trained = configuration.baseModelName, let name = last(trained),
             name != last(baseName)
         else { return [] }
         return [
-            "\(configuration.file): base_model_name_or_path: trained on \(trained), served on \(baseName)"
+            LoadWarning(
+                "\(configuration.file): base_model_name_or_path: trained on \(trained), served on \(baseName)"
+            )
         ]
     }
 
-    private func precisionWarning() -> [String] {
+    private func precisionWarning() -> [LoadWarning] {
         guard configuration.usesDoRA,
             let tensor = tensors.byKey.first(where: {
                 AdapterKey.Part.updates.contains($0.key.part) && $0.value.elementType != .f32
             })?.value
         else { return [] }
         return [
-            "\(tensor.file): DoRA weights in \(tensor.elementType.rawValue): norms are computed in F32 here;"
-                + " a training that computed them in 16 bits differs by up to a percent"
+            LoadWarning(
+                "\(tensor.file): DoRA weights in \(tensor.elementType.rawValue): norms are computed in F32 here;"
+                    + " a training that computed them in 16 bits differs by up to a percent")
         ]
     }
 
-    private func tiedWarning() -> [String] {
+    private func tiedWarning() -> [LoadWarning] {
         func changes(_ module: String) -> Bool {
             tensors.isAdapted(module) || tensors[module, .weight] != nil
         }
@@ -41,26 +44,36 @@ extension AdapterAssembly {
             ? (ModuleInventory.head, ModuleInventory.embedding)
             : (ModuleInventory.embedding, ModuleInventory.head)
         return [
-            "\(tensors.path): \(changed) is adapted and \(kept), tied to it in the base, is not;"
-                + " they are served apart, as in training"
+            LoadWarning(
+                "\(tensors.path): \(changed) is adapted and \(kept), tied to it in the base, is not;"
+                    + " they are served apart, as in training")
         ]
     }
 
-    private func savedWarning() -> [String] {
-        configuration.savedModules.compactMap { name in
-            let isKnown = inventory.modules.contains { module in
+    private func savedWarning() -> [LoadWarning] {
+        let unknown = configuration.savedModules.filter { name in
+            !inventory.modules.contains { module in
                 module.name.hasSuffix(name) || module.name.split(separator: ".").contains { $0 == name }
             }
-            return isKnown ? nil : "\(configuration.file): modules_to_save: the base has no module \(name)"
         }
+        if unknown.isEmpty { return [] }
+        return [
+            LoadWarning(
+                "\(configuration.file): modules_to_save: the base has no module \(unknown.firstAndCount)",
+                details: unknown.map { "modules_to_save: the base has no module \($0)" })
+        ]
     }
 
     /// PEFT loads such tensors, too.
-    private func unlistedWarning() -> [String] {
+    private func unlistedWarning() -> [LoadWarning] {
         guard configuration.savedModules.isEmpty, configuration.bias == .none else { return [] }
         let names = tensors.byKey.filter { $0.key.part == .weight || $0.key.part == .bias }.map(\.value.name)
-        return names.sorted().map {
-            "\(tensors.path): \($0): replaces a base tensor, unmentioned in the configuration"
-        }
+            .sorted()
+        if names.isEmpty { return [] }
+        return [
+            LoadWarning(
+                "\(tensors.path): \(names.firstAndCount): in place of base tensors, unmentioned in the configuration",
+                details: names.map { "\($0): replaces a base tensor, unmentioned in the configuration" })
+        ]
     }
 }

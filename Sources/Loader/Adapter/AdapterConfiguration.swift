@@ -49,7 +49,7 @@ package struct AdapterConfiguration: Sendable {
     package let keepsEmbeddingsTied: Bool
     package let baseModelName: String?
     package let peftVersion: String?
-    package let warnings: [String]
+    package let warnings: [LoadWarning]
 
     package init(folder: String) throws(LoadError) {
         let path = try Self.path(in: Folder(folder))
@@ -163,12 +163,13 @@ extension AdapterConfiguration {
     /// Before version 0.14 PEFT looked rank and alpha up under one pattern, the first to match in either list.
     private static func warnings(
         _ ranks: [Override<Int>], _ alphas: [Override<Double>], _ version: String?, file: String
-    ) -> [String] {
+    ) -> [LoadWarning] {
         guard version == nil, !ranks.isEmpty, !alphas.isEmpty, ranks.map(\.pattern) != alphas.map(\.pattern)
         else { return [] }
         return [
-            "\(file): alpha_pattern: read as PEFT 0.14 and later read it; if an older version trained this adapter,"
-                + " its scalings may differ"
+            LoadWarning(
+                "\(file): alpha_pattern: read as PEFT 0.14 and later read it; if an older version trained this adapter,"
+                    + " its scalings may differ")
         ]
     }
 

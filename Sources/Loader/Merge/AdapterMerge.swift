@@ -188,11 +188,11 @@ package struct AdapterMerge {
 
     private func entry(
         _ module: ModuleInventory.Module, _ update: LowRankUpdate?, format: String, bytes: Int,
-        change: StoredChange? = nil, tooCoarse: [MatrixFormat] = []
+        change: StoredChange? = nil, tooCoarse: [MergeReport.Trial] = []
     ) -> MergeReport.Entry {
         MergeReport.Entry(
             module: module.name, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,
             hasMagnitude: update?.magnitude != nil, bytes: bytes, format: format,
-            survival: change?.survival, noise: change?.noise, tooCoarse: tooCoarse.map(\.name))
+            change: change, tooCoarse: tooCoarse)
     }
 }

@@ -16,7 +16,7 @@ struct LinearMerge {
     private let magnitude: [Float]?
     /// The format that is tried, and those for when it keeps too little of the update.
     private var formats: [MatrixFormat]
-    private var tooCoarse: [MatrixFormat] = []
+    private var tooCoarse: [MergeReport.Trial] = []
     private var draft: PackedMatrix.Draft
     private var total = Tally()
 
@@ -25,7 +25,7 @@ struct LinearMerge {
         /// What the format kept of W' - V; nil without an update.
         let change: StoredChange?
         /// The formats that would have kept too little, in the order of the trials.
-        let tooCoarse: [MatrixFormat]
+        let tooCoarse: [MergeReport.Trial]
         /// Rows of W that are all zero, which no magnitude can scale.
         let zeroRows: Int
     }
@@ -71,7 +71,7 @@ struct LinearMerge {
         guard draft.isComplete else { return nil }
         source.dropPages(rows: 0..<source.rows)
         if product != nil, formats.count > 1, !isKept {
-            tooCoarse.append(formats.removeFirst())
+            tooCoarse.append(MergeReport.Trial(format: formats.removeFirst().name, change: total.change))
             total = Tally()
             self.draft = try PackedMatrix.Draft(
                 rows: source.rows, columns: source.columns, format: formats[0], on: compute)

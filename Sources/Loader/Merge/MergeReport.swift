@@ -1,3 +1,5 @@
+package import DoraTensor
+
 /// What a merge did, for `--check`, logs and warnings.
 package struct MergeReport: Sendable {
     package struct Entry: Sendable {
@@ -9,40 +11,91 @@ package struct MergeReport: Sendable {
         /// Bytes of the new matrix, or of what the rows of an embedding are computed from.
         package let bytes: Int
         package let format: String
-        /// `StoredChange.survival` and `noise` of W' - V; nil where nothing was rounded.
-        package let survival: Double?
-        package let noise: Double?
-        /// Names of the formats that would have kept too little of it.
-        package let tooCoarse: [String]
+        /// What storing left of W' - V; nil where nothing was rounded.
+        package let change: StoredChange?
+        /// The formats that would have kept too little of it.
+        package let tooCoarse: [Trial]
+        /// Rows of the adapted matrix that are all zero: PEFT divides by their norm.
+        package fileprivate(set) var zeroRows = 0
+    }
+
+    /// A format, and what it kept of a change.
+    package struct Trial: Sendable {
+        package let format: String
+        package let change: StoredChange
     }
 
     package fileprivate(set) var entries: [Entry] = []
-    package fileprivate(set) var warnings: [String] = []
+    private var adapterWarnings: [LoadWarning] = []
 
     package init() {}
 
     package var bytes: Int { entries.reduce(0) { $0 + $1.bytes } }
 
     /// The smallest share of any matrix's change that survived.
-    package var leastSurvival: Double? { entries.compactMap(\.survival).min() }
-
-    /// Below this, the stored matrix may answer as the base does.
-    private static let leastSurvivalWanted = 0.9
+    package var leastSurvival: Double? { entries.compactMap(\.change?.survival).min() }
+    /// The most noise beside any matrix's change.
+    package var mostNoise: Double? { entries.compactMap(\.change?.noise).max() }
 
     mutating func add(_ entry: Entry, zeros: Int = 0) {
         entries.append(entry)
-        if let survival = entry.survival, survival < Self.leastSurvivalWanted {
-            let percent = (survival * 1000).rounded() / 10
-            warnings.append(
-                "\(entry.module): only \(percent) % of the adapter's change survives in \(entry.format); "
-                    + "use --merged q8 or f32")
-        }
-        if zeros > 0 {
-            warnings.append(
-                "\(entry.module): \(zeros) rows of the adapted matrix are all zero and stay so; PEFT makes them NaN"
-            )
-        }
+        entries[entries.count - 1].zeroRows = zeros
     }
 
-    mutating func warn(_ warnings: [String]) { self.warnings += warnings }
+    mutating func warn(_ warnings: [LoadWarning]) { adapterWarnings += warnings }
+
+    /// Those of the adapter, and one for each kind of thing that the merge noticed, however many modules it is about.
+    package var warnings: [LoadWarning] { adapterWarnings + raisedNote + lossWarning + zeroWarning }
+
+    /// Matrices in a format that was asked for and does not keep the change.
+    private var lossWarning: [LoadWarning] {
+        let lossy = entries.compactMap { entry in
+            entry.change.map { (module: entry.module, trial: Trial(format: entry.format, change: $0)) }
+        }.filter { !$0.trial.change.isFaithful }.sorted { $0.trial.isWorse(than: $1.trial) }
+        guard let worst = lossy.first else { return [] }
+        // Where eight bits lose as much, eight bits are no advice.
+        let advice = lossy.allSatisfy { $0.trial.format == "q4" } ? "q8, f32 or auto" : "auto or f32"
+        return [
+            LoadWarning(
+                "\(lossy.count) of \(entries.count) adapted matrices do not keep the adapter's change; the worst is "
+                    + "\(worst.module), where \(worst.trial): use --merged \(advice)",
+                details: lossy.map { "\($0.module): \($0.trial)" })
+        ]
+    }
+
+    /// Matrices that take more memory than planned.
+    private var raisedNote: [LoadWarning] {
+        let raised = entries.compactMap { entry in
+            entry.tooCoarse.last.map { (module: entry.module, format: entry.format, trial: $0) }
+        }.sorted { $0.trial.isWorse(than: $1.trial) }
+        guard let worst = raised.first else { return [] }
+        return [
+            LoadWarning(
+                "\(raised.count) of \(entries.count) adapted matrices are stored more finely than others over this "
+                    + "base, to keep the adapter's change; the worst is \(worst.module), where \(worst.trial), now "
+                    + worst.format,
+                details: raised.map { "\($0.module): \($0.trial), now \($0.format)" })
+        ]
+    }
+
+    private var zeroWarning: [LoadWarning] {
+        let zeros = entries.filter { $0.zeroRows > 0 }.sorted { $0.zeroRows > $1.zeroRows }
+        guard let worst = zeros.first else { return [] }
+        return [
+            LoadWarning(
+                "\(zeros.reduce(0) { $0 + $1.zeroRows }) rows of \(zeros.count) adapted matrices are all zero and "
+                    + "stay so, most of them (\(worst.zeroRows)) in \(worst.module); PEFT makes them NaN",
+                details: zeros.map { "\($0.module): \($0.zeroRows) rows are all zero" })
+        ]
+    }
+}
+
+extension MergeReport.Trial: CustomStringConvertible {
+    package var description: String {
+        func percent(_ share: Double) -> String { "\((share * 1000).rounded() / 10) %" }
+        return "\(format) keeps \(percent(change.survival)) of it under \(percent(change.noise)) of noise"
+    }
+
+    /// How far the stored matrix is from the wanted one.
+    fileprivate func isWorse(than other: MergeReport.Trial) -> Bool { change.noise > other.change.noise }
 }

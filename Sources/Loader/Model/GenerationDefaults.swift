@@ -5,7 +5,7 @@ package struct GenerationDefaults: Equatable, Sendable {
     /// Generation stops after any of these.
     package let eosIDs: [Int]
     package let bosID: Int?
-    package let warnings: [String]
+    package let warnings: [LoadWarning]
 
     /// Reads `generation_config.json`, which may be absent.
     package init(_ files: ModelFiles, configuration: ModelConfiguration) throws(LoadError) {
@@ -22,11 +22,12 @@ package struct GenerationDefaults: Equatable, Sendable {
         let ids = 0...ModelConfiguration.Limit.vocabulary
         eosIDs = try fields.ints("eos_token_id", in: ids) ?? configuration.eosIDs
         bosID = try fields.int("bos_token_id", in: ids) ?? configuration.bosID
-        var warnings: [String] = []
+        var warnings: [LoadWarning] = []
         if let penalty = try fields.double("repetition_penalty"), penalty != 1 {
             warnings.append(
-                "\(file): repetition_penalty: \(penalty) is not applied; transformers applies it to greedy decoding"
-            )
+                LoadWarning(
+                    "\(file): repetition_penalty: \(penalty) is not applied; transformers applies it to greedy decoding"
+                ))
         }
         self.warnings = warnings
     }

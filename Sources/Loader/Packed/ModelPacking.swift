@@ -9,6 +9,7 @@ package struct ModelPacking {
     private let sources: [String: any WeightSource]
     private let compute: Compute
     private let isQuantized: Bool
+    package let warnings: [LoadWarning]
 
     /// Checks the whole model but for its weights, which are checked while they are read.
     /// - Throws: as loading the model does.
@@ -23,6 +24,7 @@ package struct ModelPacking {
         sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         isQuantized = StorageOptions().isQuantized(sources)
+        warnings = BaseModel.warnings(configuration, quantization: quantization, sources: sources)
     }
 
     /// Writes the file, one matrix after the other.

@@ -11,7 +11,7 @@ package struct BaseModel: Sendable {
     package let inventory: ModuleInventory
     package let storage: StorageOptions
     package internal(set) var weights: ModelWeights
-    package let warnings: [String]
+    package let warnings: [LoadWarning]
     let sources: [String: any WeightSource]
 
     /// The source of a linear module, or the embedding's table seen as one.

@@ -29,17 +29,23 @@ extension BaseModel {
             path: files.path, name: files.baseName, configuration: configuration, inventory: inventory,
             storage: storage,
             weights: try reader.weights(configuration, sources: sources, packed: packed),
-            warnings: Self.warnings(configuration, quantization: quantization, isQuantized: isQuantized),
+            warnings: Self.warnings(configuration, quantization: quantization, sources: sources),
             sources: sources)
     }
 
-    private static func warnings(
-        _ configuration: ModelConfiguration, quantization: Quantization?, isQuantized: Bool
-    ) -> [String] {
-        guard configuration.quantization != nil, !isQuantized else { return [] }
+    /// A checkpoint that says it is quantized and is not. Matrices that hold codes, or that `--quantize` or `dora-pack`
+    /// has made, are no plain tensors; how they are stored does not matter.
+    static func warnings(
+        _ configuration: ModelConfiguration, quantization: Quantization?, sources: [String: any WeightSource]
+    ) -> [LoadWarning] {
+        let embeddings = [ModuleInventory.head, ModuleInventory.embedding]
+        guard configuration.quantization != nil, quantization == nil,
+            sources.allSatisfy({ embeddings.contains($0.key) || $0.value is DenseWeights })
+        else { return [] }
         return [
-            "config.json names a bitsandbytes quantization, but the weights are not quantized; "
-                + "to run as transformers would, give --quantize"
+            LoadWarning(
+                "config.json names a bitsandbytes quantization, but the weights are not quantized; "
+                    + "to run as transformers would, give --quantize")
         ]
     }
 }

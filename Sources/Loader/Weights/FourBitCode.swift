@@ -9,7 +9,8 @@ package struct FourBitCode: Sendable, Equatable {
     /// - Parameter values: sixteen, of magnitudes at most 1.
     package init(values: [Float]) {
         // A checkpoint has hundreds of matrices of one code, whose levels are searched for once.
-        self = [Self.nf4, Self.fp4].first { $0.values == values }
+        self =
+            [Self.nf4, Self.fp4].first { $0.values == values }
             ?? FourBitCode(values: values, codebook: Codebook(values: values))
     }
 

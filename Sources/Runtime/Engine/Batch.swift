@@ -13,7 +13,7 @@ struct Batch {
     private struct Running {
         let request: EngineRequest
         let adapter: AdapterIdentity?
-        var sequence: RunningSequence
+        var sequence: any RunningRequest
         let queueTime: Duration
         let mergeTime: Duration
         let cachedTokens: Int
@@ -53,22 +53,27 @@ struct Batch {
     var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
 
     /// Blocks that a request takes at most, so that one admitted never lacks memory half-way.
-    private func blocks(_ request: GenerationRequest) -> Int {
+    private func blocks(_ work: EngineRequest.Work) -> Int {
+        let request: GenerationRequest
+        switch work {
+        case .generate(let generation): request = generation
+        case .score(let score):
+            return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
+        }
         let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
         let tokens = isHuge ? limits.context : min(sum, limits.context)
         return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
     }
 
     /// Whether the request could run if it were alone.
-    func fits(_ request: GenerationRequest) -> Bool { blocks(request) <= blockBudget }
+    func fits(_ work: EngineRequest.Work) -> Bool { blocks(work) <= blockBudget }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
     mutating func admit(_ waiting: EngineLoop.Waiting, weights: ModelWeights) -> Bool {
-        let request = waiting.request.generation
+        let work = waiting.request.work
         guard running.count < maximumSequences else { return false }
-        // The last token is always computed: its logits are the first output.
-        let held = prefixes.hold(waiting.adapter, request.prompt, atMost: request.prompt.count - 1)
-        let needed = blocks(request) - held.count
+        let held = prefixes.hold(waiting.adapter, work.prompt, atMost: Self.reusableTokens(of: work))
+        let needed = blocks(work) - held.count
         while usedBlocks + needed > blockBudget {
             guard prefixes.evictOne() else {
                 prefixes.release(held)
@@ -80,12 +85,29 @@ struct Batch {
         running.append(
             Running(
                 request: waiting.request, adapter: waiting.adapter,
-                sequence: RunningSequence(
-                    request, weights: weights, cache: cache, limits: limits, tokenizer: tokenizer),
+                sequence: sequence(of: work, weights: weights, cache: cache),
                 queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
                 charged: needed, held: held))
         return true
+    }
+
+    /// How much of a prompt's beginning may come from an earlier request: all but the tokens whose logits are wanted.
+    private static func reusableTokens(of work: EngineRequest.Work) -> Int {
+        if case .score(let score) = work, score.continuations == nil { return 0 }
+        return work.prompt.count - 1
+    }
+
+    private func sequence(
+        of work: EngineRequest.Work, weights: ModelWeights, cache: KeyValueCache
+    ) -> any RunningRequest {
+        switch work {
+        case .generate(let request):
+            RunningSequence(request, weights: weights, cache: cache, limits: limits, tokenizer: tokenizer)
+        case .score(let request):
+            RunningScore(
+                request, weights: weights, cache: cache, width: request.width(blockBudget: blockBudget))
+        }
     }
 
     /// Takes out the requests that `isMeant` picks; they finish as cancelled.
@@ -98,20 +120,22 @@ struct Batch {
     /// Computes the next tokens of every sequence.
     /// - Returns: the requests that are done.
     mutating func step() -> [Ended] {
-        var chosen: [Int] = []
+        // Of which sequence each part is, and which of its parts.
+        var places: [(index: Int, part: Int)] = []
         var parts: [StepPart] = []
         for (index, count) in shares() {
-            let part = running[index].sequence.nextPart(atMost: count)
             do {
-                try pass.reserve(part)
-                chosen.append(index)
-                parts.append(part)
+                let own = try running[index].sequence.nextParts(atMost: count, on: pass)
+                places += own.indices.map { (index, $0) }
+                parts += own
             } catch { running[index].failure = EngineError(error) }
         }
         do {
-            try pass.step(parts) { part, _, logits in accept(logits, running: chosen[part]) }
+            try pass.step(parts) { part, token, logits in
+                accept(logits, running: places[part].index, part: places[part].part, token: token)
+            }
         } catch {
-            for index in chosen { running[index].failure = EngineError(error) }
+            for place in places { running[place.index].failure = EngineError(error) }
         }
         let done = running.filter { $0.sequence.isFinished || $0.failure != nil }
         running.removeAll { $0.sequence.isFinished || $0.failure != nil }
@@ -145,11 +169,14 @@ struct Batch {
         return counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    private mutating func accept(_ logits: UnsafeBufferPointer<Float>, running index: Int) {
+    private mutating func accept(
+        _ logits: UnsafeBufferPointer<Float>, running index: Int, part: Int, token: Int
+    ) {
+        guard running[index].failure == nil else { return }
         let isFirst = !running[index].sequence.isDecoding
         var text = ""
         do throws(RuntimeError) {
-            try running[index].sequence.accept(logits) { _, piece in
+            try running[index].sequence.accept(logits, part: part, token: token) { _, piece in
                 text += piece
                 return true
             }
@@ -157,7 +184,7 @@ struct Batch {
             running[index].failure = EngineError(error)
             return
         }
-        if isFirst { Self.share(&running[index], in: &prefixes) }
+        if isFirst && running[index].sequence.isDecoding { Self.share(&running[index], in: &prefixes) }
         report(text, of: &running[index])
     }
 
@@ -192,8 +219,8 @@ struct Batch {
         if isCancelled { completion.finishReason = .cancelled }
         if !rest.isEmpty { report(rest, of: &ended) }
         let reply = EngineReply(
-            completion: completion, adapter: ended.adapter,
-            promptTokens: ended.request.generation.prompt.count,
+            completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
+            promptTokens: ended.request.work.prompt.count,
             cachedTokens: ended.cachedTokens, queueTime: ended.queueTime, mergeTime: ended.mergeTime)
         return Ended(request: ended.request, adapter: ended.adapter, outcome: .finished(reply))
     }

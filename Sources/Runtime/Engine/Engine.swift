@@ -71,8 +71,13 @@ package final class Engine: Sendable {
     /// Takes a request, or says at once why not: the queue is full, or the prompt is none for this model.
     package func submit(_ request: EngineRequest) throws(EngineError) {
         do throws(RuntimeError) {
-            try GenerationRequest.check(
-                request.generation.prompt, vocabularySize: configuration.vocabularySize, context: context)
+            switch request.work {
+            case .generate(let generation):
+                try GenerationRequest.check(
+                    generation.prompt, vocabularySize: configuration.vocabularySize, context: context)
+            case .score(let score):
+                try score.check(vocabularySize: configuration.vocabularySize, context: context)
+            }
         } catch { throw EngineError(error) }
         try queue.enter(request.key.connection)
         inbox.send(.generate(request, ContinuousClock.now))

@@ -85,13 +85,8 @@ struct EngineLoop {
 
     /// Binds a request to a generation, for good, and queues it; or lets it wait for the load that makes one.
     private mutating func bind(_ request: EngineRequest, _ arrival: ContinuousClock.Instant) {
-        guard batch.fits(request.generation) else {
-            fail(
-                request,
-                EngineError(
-                    .invalidRequest, "too_long",
-                    "prompt and max_tokens need more keys and values than --kv-memory holds",
-                    param: "max_tokens"))
+        guard batch.fits(request.work) else {
+            fail(request, .tooLong(request.work))
             return
         }
         do throws(EngineError) {
@@ -194,6 +189,20 @@ struct EngineLoop {
     }
 }
 
+extension EngineError {
+    fileprivate static func tooLong(_ work: EngineRequest.Work) -> EngineError {
+        let (rest, param) =
+            switch work {
+            case .generate: ("max_tokens", "max_tokens")
+            case .score(let request):
+                ("the longest continuation", request.continuations == nil ? "prompt" : "continuations")
+            }
+        return EngineError(
+            .invalidRequest, "too_long",
+            "prompt and \(rest) need more keys and values than --kv-memory holds", param: param)
+    }
+}
+
 extension EngineReply {
     /// Of a request that never ran.
     fileprivate static func cancelled(_ waiting: EngineLoop.Waiting) -> EngineReply {
@@ -201,8 +210,8 @@ extension EngineReply {
         completion.text = ""
         completion.finishReason = .cancelled
         return EngineReply(
-            completion: completion, adapter: waiting.adapter,
-            promptTokens: waiting.request.generation.prompt.count,
+            completion: completion, scores: nil, adapter: waiting.adapter,
+            promptTokens: waiting.request.work.prompt.count,
             cachedTokens: 0, queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
     }
 }

@@ -1,4 +1,4 @@
-import DoraLoader
+package import DoraLoader
 
 /// Who asks: a connection and its running number for the request. Unique while the request lives.
 package struct RequestKey: Hashable, Sendable {
@@ -13,20 +13,32 @@ package struct RequestKey: Hashable, Sendable {
 
 /// One request for the engine. Its events come in order, on the engine's thread; the last is `finished` or `failed`.
 package struct EngineRequest: Sendable {
+    package enum Work: Sendable {
+        case generate(GenerationRequest)
+        case score(ScoreRequest)
+
+        package var prompt: [Int] {
+            switch self {
+            case .generate(let request): request.prompt
+            case .score(let request): request.prompt
+            }
+        }
+    }
+
     package let key: RequestKey
     package let adapter: AdapterChoice
-    package let generation: GenerationRequest
+    package let work: Work
     /// Whether pieces of the text are wanted as they are made.
     package let streams: Bool
     package let report: @Sendable (EngineEvent) -> Void
 
     package init(
-        key: RequestKey, adapter: AdapterChoice, generation: GenerationRequest, streams: Bool,
+        key: RequestKey, adapter: AdapterChoice, work: Work, streams: Bool,
         report: @escaping @Sendable (EngineEvent) -> Void
     ) {
         self.key = key
         self.adapter = adapter
-        self.generation = generation
+        self.work = work
         self.streams = streams
         self.report = report
     }
@@ -41,6 +53,8 @@ package enum EngineEvent: Sendable {
 
 package struct EngineReply: Sendable {
     package let completion: Completion
+    /// What was asked for instead of a text; nil if it was cancelled.
+    package let scores: Scores?
     /// Nil for the base.
     package let adapter: AdapterIdentity?
     package let promptTokens: Int
@@ -53,7 +67,7 @@ package struct EngineReply: Sendable {
 
 /// What happened to an adapter, for the log.
 package enum AdapterNotice: Sendable {
-    case loaded(AdapterIdentity, digest: String, bytes: Int, seconds: Double, warnings: [String])
+    case loaded(AdapterIdentity, digest: String, bytes: Int, seconds: Double, warnings: [LoadWarning])
     case failed(name: String, EngineError)
     case evicted(AdapterIdentity)
     case freed(AdapterIdentity)

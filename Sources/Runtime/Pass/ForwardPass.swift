@@ -98,6 +98,11 @@ package final class ForwardPass {
         try part.cache.reserve(part.tokens.count, in: compute.heap)
     }
 
+    /// A sequence that goes on from another's keys and values.
+    package func branch(_ cache: KeyValueCache) throws(ComputeError) -> KeyValueCache {
+        try cache.branch(in: compute.heap)
+    }
+
     private func attend(_ layer: Int, _ parts: [StepRows], _ attention: Attention, positions: [Int]) throws {
         norm(parts, into: normed) { $0.layers[layer].inputNorm }
         try product.multiply(

@@ -50,6 +50,8 @@ package struct Completion: Sendable {
         case length
         /// The caller did not want more.
         case cancelled
+        /// Log probabilities were asked for, and no text.
+        case scored
     }
 
     /// The EOS that ended the text included.

@@ -41,21 +41,19 @@ package final class Generator {
         return sequence.finish(emit: emit)
     }
 
-    /// The log probability of every prompt token after the first, given those before it.
-    package func score(_ prompt: [Int], top: Int = 0) throws -> [TokenLogprob] {
-        try check(prompt)
-        var scores: [TokenLogprob] = []
-        let cache = KeyValueCache(geometry: pass.geometry)
-        for start in stride(from: 0, to: prompt.count, by: pass.chunk) {
-            let tokens = prompt[start..<min(start + pass.chunk, prompt.count)]
-            let part = StepPart(weights: weights, cache: cache, tokens: tokens, logits: .all)
-            try pass.step([part]) { _, index, logits in
-                guard start + index + 1 < prompt.count else { return }
-                _ = try Logits.greedy(logits)
-                scores.append(Logits.probabilities(of: prompt[start + index + 1], in: logits, top: top))
+    /// The log probability of each token, given those before it.
+    package func score(_ request: ScoreRequest) throws -> Scores {
+        try request.check(vocabularySize: pass.configuration.vocabularySize, context: context)
+        var running = RunningScore(
+            request, weights: weights, cache: KeyValueCache(geometry: pass.geometry),
+            width: RunningScore.mostBranches)
+        while !running.isFinished {
+            let parts = try running.nextParts(atMost: pass.chunk, on: pass)
+            try pass.step(parts) { part, token, logits in
+                try running.accept(logits, part: part, token: token) { _, _ in true }
             }
         }
-        return scores
+        return running.result
     }
 
     private func check(_ prompt: [Int]) throws(RuntimeError) {

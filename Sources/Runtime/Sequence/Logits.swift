@@ -25,13 +25,21 @@ enum Logits {
     static func probabilities(
         of id: Int, in logits: UnsafeBufferPointer<Float>, top: Int
     ) -> TokenLogprob {
+        probabilities(of: CollectionOfOne(id), in: logits, top: top)[0]
+    }
+
+    /// The same of several tokens that may stand at one place.
+    static func probabilities(
+        of ids: some Collection<Int>, in logits: UnsafeBufferPointer<Float>, top: Int
+    ) -> [TokenLogprob] {
         let largest = Double(logits.max() ?? 0)
         let sum = logits.reduce(0.0) { $0 + exp(Double($1) - largest) }
         let normalizer = largest + log(sum)
         func logprob(_ id: Int) -> Double { Double(logits[id]) - normalizer }
-        return TokenLogprob(
-            id: id, logprob: logprob(id),
-            top: likeliest(top, in: logits).map { TokenLogprob.Alternative(id: $0, logprob: logprob($0)) })
+        let likeliest = likeliest(top, in: logits).map {
+            TokenLogprob.Alternative(id: $0, logprob: logprob($0))
+        }
+        return ids.map { TokenLogprob(id: $0, logprob: logprob($0), top: likeliest) }
     }
 
     /// One pass over the vocabulary: sorting all of it for a thousand would keep every sequence of the batch waiting.

@@ -16,6 +16,11 @@ package struct RemoteReply: Encodable, Sendable {
     package var tokenIDs: [Int] { (last["token_ids"]?.array ?? []).compactMap(\.int) }
     package var text: String? { last["text"]?.string }
 
+    /// Whether the first token ended the text. With stop strings nobody can say: one may have begun the text.
+    package func isEmptyForEOS(stops: [String]) -> Bool {
+        text == "" && tokenIDs.count == 1 && last["finish_reason"]?.string == "stop" && stops.isEmpty
+    }
+
     enum CodingKeys: String, CodingKey {
         case prompt_tokens, token_ids, text, finish_reason, logprobs, usage, timing, tokens_per_second, model,
             adapter

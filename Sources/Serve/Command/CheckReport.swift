@@ -1,5 +1,6 @@
 import DoraLoader
 package import DoraRuntime
+import DoraTensor
 import FoundationEssentials
 
 /// What `--check` says of a base and an adapter that fit each other.
@@ -12,6 +13,14 @@ package struct CheckReport: Encodable, Sendable {
         let format: String
         let bytes: Int
         let survival: Double?
+        let noise: Double?
+        let zero_rows: Int
+
+        fileprivate var kept: String {
+            guard let survival, let noise else { return "" }
+            func percent(_ share: Double) -> Double { (share * 10_000).rounded() / 100 }
+            return ", \(percent(survival)) % of the change kept, noise \(percent(noise)) % of it"
+        }
     }
 
     struct Base: Encodable {
@@ -29,7 +38,10 @@ package struct CheckReport: Encodable, Sendable {
     let modules: [Module]
     let adapted_bytes: Int
     let least_survival: Double?
+    let most_noise: Double?
     let warnings: [String]
+    /// What the warnings count.
+    let details: [String]
 
     package init(_ model: LoadedModel) {
         let configuration = model.configuration
@@ -44,11 +56,15 @@ package struct CheckReport: Encodable, Sendable {
             Module(
                 module: entry.module, rank: entry.rank, scaling: Double(entry.scaling),
                 dora: entry.hasMagnitude,
-                format: entry.format, bytes: entry.bytes, survival: entry.survival)
+                format: entry.format, bytes: entry.bytes, survival: entry.change?.survival,
+                noise: entry.change?.noise,
+                zero_rows: entry.zeroRows)
         }
         adapted_bytes = model.merge?.bytes ?? 0
         least_survival = model.merge?.leastSurvival
-        warnings = model.warnings
+        most_noise = model.merge?.mostNoise
+        warnings = model.warnings.map(\.summary)
+        details = model.warnings.flatMap(\.details)
     }
 
     /// For people: one line per adapted module.
@@ -58,13 +74,13 @@ package struct CheckReport: Encodable, Sendable {
                 + "\(base.vocabulary_size), \(base.linear_format) (head \(base.head_format)), "
                 + "\(base.matrix_bytes) bytes of matrices"
         ]
-        guard let adapter else { return lines.joined(separator: "\n") + "\n" }
+        guard let adapter else { return (lines + details).joined(separator: "\n") + "\n" }
         lines.append("adapter   \(adapter): \(modules.count) modules, \(adapted_bytes) bytes merged")
         for module in modules {
             let kind = module.rank == 0 ? "replaced" : "\(module.dora ? "DoRA" : "LoRA") rank \(module.rank)"
-            let kept = module.survival.map { ", \(($0 * 10_000).rounded() / 100) % of the change kept" } ?? ""
-            lines.append("  \(module.module): \(kind), \(module.format), \(module.bytes) bytes\(kept)")
+            lines.append("  \(module.module): \(kind), \(module.format), \(module.bytes) bytes\(module.kept)")
         }
+        if !details.isEmpty { lines += ["details"] + details.map { "  \($0)" } }
         lines.append("the adapter fits the base")
         return lines.joined(separator: "\n") + "\n"
     }

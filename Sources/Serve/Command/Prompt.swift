@@ -30,17 +30,28 @@ package enum Prompt: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - bytes: the whole input. Exactly one final line feed is dropped, so that `echo` and a pipe do.
+    ///   - bytes: the whole input.
     ///   - source: its name in messages.
-    package init(bytes: [UInt8], source: String, asTokenIDs: Bool) throws(Problem) {
-        let content = bytes.last == UInt8(ascii: "\n") ? bytes.dropLast() : bytes[...]
+    ///   - dropsFinalLineFeed: `echo` ends its output with one that nobody means. A rendered template's last line feed is
+    ///     part of the prompt: without it a chat model sees a turn that it was never trained on.
+    package init(
+        bytes: [UInt8], source: String, dropsFinalLineFeed: Bool, asTokenIDs: Bool
+    ) throws(Problem) {
+        let isEnded = dropsFinalLineFeed && bytes.last == UInt8(ascii: "\n")
+        let content = isEnded ? bytes.dropLast() : bytes[...]
         guard let text = String(validating: content, as: UTF8.self) else {
             throw .notUTF8(source: source, offset: Self.firstInvalidByte(content))
         }
         try self.init(text: text, asTokenIDs: asTokenIDs)
     }
 
-    package init(text: String, asTokenIDs: Bool) throws(Problem) {
+    /// - Parameter argument: text of the command line.
+    package init(argument text: String, option: String, asTokenIDs: Bool) throws(Problem) {
+        if text.unicodeScalars.contains("\u{FFFD}") { try Self.checkArguments(of: option) }
+        try self.init(text: text, asTokenIDs: asTokenIDs)
+    }
+
+    private init(text: String, asTokenIDs: Bool) throws(Problem) {
         guard asTokenIDs else {
             self = .text(text)
             return
@@ -82,6 +93,17 @@ package enum Prompt: Sendable, Equatable {
                 return bytes
             } else if errno != EINTR {
                 throw .unreadable(name, reason: String(cString: strerror(errno)))
+            }
+        }
+    }
+
+    /// Swift hands arguments over with U+FFFD in the place of what is not UTF-8: the prompt would be another one.
+    private static func checkArguments(of option: String) throws(Problem) {
+        let prefix = Array("\(option)=".utf8)
+        for argument in try read(path: "/proc/self/cmdline").split(separator: 0) {
+            let text = argument.starts(with: prefix) ? argument.dropFirst(prefix.count) : argument
+            if String(validating: text, as: UTF8.self) == nil {
+                throw .notUTF8(source: option, offset: firstInvalidByte(text))
             }
         }
     }

@@ -83,31 +83,6 @@ package struct Reply: Encodable, Sendable {
     }
 }
 
-/// The log probabilities of a prompt's own tokens, as JSON.
-package struct ScoreReply: Encodable, Sendable {
-    let prompt: [Int]
-    package let scores: [TokenLogprob]
-
-    package init(prompt: [Int], scores: [TokenLogprob]) {
-        self.prompt = prompt
-        self.scores = scores
-    }
-
-    /// Sum of the natural logarithms.
-    package var sum: Double { scores.reduce(0) { $0 + $1.logprob } }
-    package var perplexity: Double? { scores.isEmpty ? nil : exponential(-sum / Double(scores.count)) }
-
-    enum CodingKeys: String, CodingKey { case token_ids, logprobs, sum, perplexity }
-
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(prompt, forKey: .token_ids)
-        try container.encode(scores.map(Reply.Logprob.init(value:)), forKey: .logprobs)
-        try container.encode(sum, forKey: .sum)
-        try container.encode(perplexity, forKey: .perplexity)
-    }
-}
-
 extension Encodable {
     /// One line of JSON, keys sorted.
     package var jsonLine: String {

@@ -19,6 +19,17 @@ package enum Terminal {
 
     package static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 
+    /// Whether somebody looks at standard output.
+    package static var showsOutput: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// Says why a terminal shows nothing: the model ended its answer before it began.
+    /// - Parameter isTemplated: the prompt was given as it is, special tokens and all.
+    package static func noteEmptyAnswer(isTemplated: Bool) {
+        guard showsOutput else { return }
+        let advice = "; a chat model wants its template, rendered and passed with --no-special (README.md)"
+        note("the answer is empty: its first token was the end of the text (EOS)\(isTemplated ? "" : advice)")
+    }
+
     /// Redraws a progress bar on standard error; wipes it when the stage is done.
     package static func show(_ progress: LoadProgress) {
         guard showsProgress else { return }

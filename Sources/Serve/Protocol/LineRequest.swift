@@ -16,8 +16,20 @@ package struct LineRequest: Equatable, Sendable {
         package init(prompt: Prompt) { self.prompt = prompt }
     }
 
+    package struct Score: Equatable, Sendable {
+        package var prompt: Prompt
+        /// Nil to score the prompt itself.
+        package var continuations: [Prompt]?
+        package var adapter = AdapterChoice.standard
+        package var logprobs = 0
+        package var addsSpecialTokens = true
+
+        package init(prompt: Prompt) { self.prompt = prompt }
+    }
+
     package enum Operation: Equatable, Sendable {
         case generate(Generate)
+        case score(Score)
         case hello(token: String?)
         case cancel(RequestID)
         case adapters
@@ -55,7 +67,7 @@ extension LineRequest {
         do {
             let name = try fields.string("op") ?? "generate"
             operation = try Self.operation(name, &fields)
-            try fields.end(of: name)
+            if case .score = operation { try fields.end(of: "score") } else { try fields.end(of: name) }
         } catch { throw BadLine(id: id, error: error) }
         self.id = id
     }
@@ -64,7 +76,9 @@ extension LineRequest {
         -> Operation
     {
         switch name {
-        case "generate": return .generate(try generate(&fields))
+        case "generate":
+            guard let score = try score(&fields) else { return .generate(try generate(&fields)) }
+            return .score(score)
         case "hello": return .hello(token: try fields.string("token"))
         case "cancel": return .cancel(try fields.requiredID("target"))
         case "adapters": return .adapters
@@ -88,17 +102,38 @@ extension LineRequest {
 
     private static let mostStops = 64
 
-    private static func generate(_ fields: inout RequestFields) throws(EngineError) -> Generate {
-        let text = try fields.string("prompt")
-        let ids = try fields.ints("token_ids")
-        var request: Generate
-        switch (text, ids) {
-        case (let text?, nil): request = Generate(prompt: .text(text))
-        case (nil, let ids?): request = Generate(prompt: .tokenIDs(ids))
+    private static func prompt(_ fields: inout RequestFields) throws(EngineError) -> Prompt {
+        switch (try fields.string("prompt"), try fields.ints("token_ids")) {
+        case (let text?, nil): return .text(text)
+        case (nil, let ids?): return .tokenIDs(ids)
         default:
             throw EngineError(
                 .invalidRequest, "bad_request", "give either \"prompt\" or \"token_ids\"", param: "prompt")
         }
+    }
+
+    private static let mostContinuations = 1024
+
+    /// Nil when nothing is to be scored.
+    private static func score(_ fields: inout RequestFields) throws(EngineError) -> Score? {
+        let isWanted = try fields.bool("score")
+        let continuations = try fields.prompts("continuations", atMost: mostContinuations)
+        guard isWanted == true || continuations != nil else { return nil }
+        if isWanted == false {
+            throw EngineError(
+                .invalidRequest, "bad_request", "\"continuations\" are scored, and \"score\" is false",
+                param: "score")
+        }
+        var request = Score(prompt: try prompt(&fields))
+        request.continuations = continuations
+        request.adapter = try fields.adapter()
+        request.logprobs = try fields.int("logprobs", in: 0...1000) ?? 0
+        request.addsSpecialTokens = try fields.bool("no_special").map { !$0 } ?? true
+        return request
+    }
+
+    private static func generate(_ fields: inout RequestFields) throws(EngineError) -> Generate {
+        var request = Generate(prompt: try prompt(&fields))
         request.adapter = try fields.adapter()
         request.maximumTokens = try fields.int("max_tokens", in: 0...Int.max) ?? request.maximumTokens
         request.stops = try fields.strings("stop") ?? []
@@ -170,6 +205,20 @@ private struct RequestFields {
             guard let array = value.array else { return nil }
             let strings = array.compactMap(\.string)
             return strings.count == array.count ? strings : nil
+        }
+    }
+
+    /// Texts and token ids, one beside the other.
+    mutating func prompts(_ key: String, atMost most: Int) throws(EngineError) -> [Prompt]? {
+        try typed(key, "an array of 1 to \(most) strings or arrays of token ids") { value in
+            guard let array = value.array, 1...most ~= array.count else { return nil }
+            let prompts = array.compactMap { value -> Prompt? in
+                if let text = value.string { return .text(text) }
+                guard let items = value.array else { return nil }
+                let ids = items.compactMap(\.int)
+                return ids.count == items.count ? .tokenIDs(ids) : nil
+            }
+            return prompts.count == array.count ? prompts : nil
         }
     }
 

@@ -57,6 +57,45 @@ struct CompletionLine: Encodable {
     }
 }
 
+/// The one last line of a request for scores. Without scores if it was cancelled.
+struct ScoreLine: Encodable {
+    struct Timing: Encodable {
+        let queue: Double
+        let merge: Double
+        let score: Double
+    }
+
+    struct Usage: Encodable {
+        let prompt_tokens: Int
+        let cached_tokens: Int
+        let scored_tokens: Int
+    }
+
+    let id: RequestID?
+    let reply: EngineReply
+
+    enum CodingKeys: String, CodingKey { case id, done, finish_reason, adapter, usage, timing }
+
+    func encode(to encoder: any Encoder) throws {
+        try reply.scores.map(ScoreReply.init)?.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(true, forKey: .done)
+        try container.encode(reply.completion.finishReason.rawValue, forKey: .finish_reason)
+        try container.encode(reply.adapter?.description, forKey: .adapter)
+        try container.encode(
+            Usage(
+                prompt_tokens: reply.promptTokens, cached_tokens: reply.cachedTokens,
+                scored_tokens: reply.scores?.request.scoredTokens ?? 0),
+            forKey: .usage)
+        try container.encode(
+            Timing(
+                queue: reply.queueTime.seconds, merge: reply.mergeTime.seconds,
+                score: reply.completion.prefillTime.seconds),
+            forKey: .timing)
+    }
+}
+
 /// The one last line of any other operation.
 struct ResultLine<Result: Encodable>: Encodable {
     let id: RequestID?

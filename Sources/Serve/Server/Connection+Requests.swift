@@ -50,8 +50,9 @@ extension Connection {
                 throw EngineError(.invalidRequest, "bad_utf8", "the line is not valid UTF-8")
             }
             let prompt = try PlainText.unescape(text)
-            let serial = newSerial(InFlight(id: nil, request: nil))
-            submit(serial, LineRequest.Generate(prompt: .text(prompt))) { connection, event in
+            let serial = newSerial(InFlight(id: nil, isCancellable: false))
+            let request = LineRequest.Generate(prompt: .text(prompt))
+            submit(serial, .standard, streams: false, request.work) { connection, event in
                 switch event {
                 case .piece: return
                 case .finished(let reply):
@@ -73,6 +74,7 @@ extension Connection {
         let id = request.id
         switch request.operation {
         case .generate(let generate): self.generate(id, generate)
+        case .score(let score): self.score(id, score)
         case .hello: return
         case .cancel(let target): cancel(id, target)
         case .ping: send(ResultLine(id: id, result: PingResult()))
@@ -110,8 +112,8 @@ extension Connection {
     }
 
     private func generate(_ id: RequestID?, _ request: LineRequest.Generate) {
-        let serial = newSerial(InFlight(id: id, request: request))
-        submit(serial, request) { connection, event in
+        let serial = newSerial(InFlight(id: id, isCancellable: true))
+        submit(serial, request.adapter, streams: request.streams, request.work) { connection, event in
             switch event {
             case .piece(let text, let tokenIDs):
                 connection.send(PieceLine(id: id, text: text, token_ids: tokenIDs))
@@ -122,8 +124,19 @@ extension Connection {
         }
     }
 
+    private func score(_ id: RequestID?, _ request: LineRequest.Score) {
+        let serial = newSerial(InFlight(id: id, isCancellable: true))
+        submit(serial, request.adapter, streams: false, request.work) { connection, event in
+            switch event {
+            case .piece: return
+            case .finished(let reply): connection.send(ScoreLine(id: id, reply: reply))
+            case .failed(let error): connection.send(ErrorLine(id: id, error: error))
+            }
+        }
+    }
+
     private func cancel(_ id: RequestID?, _ target: RequestID) {
-        let serial = inFlight.first { $0.value.id == target && $0.value.request != nil }?.key
+        let serial = inFlight.first { $0.value.id == target && $0.value.isCancellable }?.key
         if let serial { state.engine.cancel(RequestKey(connection: number, serial: serial)) }
         send(ResultLine(id: id, result: CancelResult(cancelled: serial != nil)))
     }
@@ -138,7 +151,8 @@ extension Connection {
 
     /// Sends a request to the engine; `take` gets its events back on the event loop, unless the client has gone.
     private func submit(
-        _ serial: Int, _ request: LineRequest.Generate,
+        _ serial: Int, _ adapter: AdapterChoice, streams: Bool,
+        _ work: (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
         _ take: @escaping (_ connection: Connection, _ event: EngineEvent) -> Void
     ) {
         guard let context else { return }
@@ -152,15 +166,10 @@ extension Connection {
         }
         do {
             if state.isDraining { throw EngineError.draining }
-            let ids = try request.prompt.encoded(
-                by: state.tokenizer, model: state.model, addingSpecialTokens: request.addsSpecialTokens)
             try state.engine.submit(
                 EngineRequest(
-                    key: RequestKey(connection: number, serial: serial), adapter: request.adapter,
-                    generation: GenerationRequest(
-                        prompt: ids, maximumTokens: request.maximumTokens, stops: request.stops,
-                        ignoresEOS: request.ignoresEOS, logprobs: request.logprobs),
-                    streams: request.streams, report: report))
+                    key: RequestKey(connection: number, serial: serial), adapter: adapter,
+                    work: work(state.tokenizer, state.model), streams: streams, report: report))
         } catch let problem as Prompt.Problem {
             report(.failed(EngineError(.invalidRequest, "bad_prompt", "\(problem)", param: "prompt")))
         } catch { report(.failed(EngineError(error))) }
@@ -185,7 +194,7 @@ extension Connection {
         answer: @escaping (Value) throws(EngineError) -> Result
     ) {
         guard let context else { return }
-        let serial = newSerial(InFlight(id: id, request: nil))
+        let serial = newSerial(InFlight(id: id, isCancellable: false))
         let eventLoop = context.eventLoop
         let bound = NIOLoopBound((connection: self, answer: answer), eventLoop: eventLoop)
         question { value in

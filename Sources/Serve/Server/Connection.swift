@@ -11,7 +11,7 @@ final class Connection: ChannelInboundHandler {
     /// A JSON request that is being answered.
     struct InFlight {
         let id: RequestID?
-        let request: LineRequest.Generate?
+        let isCancellable: Bool
     }
 
     let state: ServerState

@@ -1,3 +1,4 @@
+import DoraLoader
 import DoraRuntime
 import Logging
 
@@ -17,6 +18,7 @@ extension ServerState {
             metadata["prompt_tokens"] = "\(reply.promptTokens)"
             metadata["cached_tokens"] = "\(reply.cachedTokens)"
             metadata["tokens"] = "\(reply.completion.tokenIDs.count)"
+            if let scores = reply.scores { metadata["scored"] = "\(scores.request.scoredTokens)" }
             metadata["finish"] = "\(reply.completion.finishReason.rawValue)"
             for (name, time) in [
                 ("queue", reply.queueTime), ("merge", reply.mergeTime),
@@ -29,6 +31,12 @@ extension ServerState {
 }
 
 extension Logger {
+    /// One line; the modules or tensors that it is about, for those who debug.
+    func log(_ notice: LoadWarning, metadata: Logger.Metadata = [:]) {
+        warning("\(notice.summary.quoted)", metadata: metadata)
+        for detail in notice.details { debug("\(detail.quoted)", metadata: metadata) }
+    }
+
     /// What became of an adapter.
     func log(_ notice: AdapterNotice) {
         switch notice {
@@ -39,7 +47,7 @@ extension Logger {
                     "adapter": "\(identity)", "digest": "\(digest.prefix(12))", "bytes": "\(bytes)",
                     "merge_s": "\((seconds * 1e3).rounded() / 1e3)",
                 ])
-            for text in warnings { warning("\(text.quoted)", metadata: ["adapter": "\(identity)"]) }
+            for warning in warnings { log(warning, metadata: ["adapter": "\(identity)"]) }
         case .failed(let name, let error):
             warning(
                 "adapter refused", metadata: ["adapter": "\(name)", "problem": "\(error.message.quoted)"])

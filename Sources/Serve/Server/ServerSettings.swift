@@ -1,6 +1,6 @@
 import DoraLoader
-import DoraTensor
 package import DoraRuntime
+import DoraTensor
 import Logging
 
 /// Everything that `dora-serve` was told, checked before any model is read.

@@ -29,7 +29,7 @@ package struct Serving: Sendable {
         // A mistake in an adapter's path need not wait for the model.
         for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
-        for warning in base.warnings { logger.warning("\(warning)") }
+        for warning in base.warnings { logger.log(warning) }
         let engine = try makeEngine(base)
         try await loadAdapters(engine)
 

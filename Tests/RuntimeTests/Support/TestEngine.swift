@@ -27,13 +27,24 @@ struct TestEngine: Sendable {
         _ prompt: [Int], adapter: AdapterChoice, maximumTokens: Int, connection: Int = 0,
         key: RequestKey? = nil
     ) async throws -> EngineReply {
+        let request = GenerationRequest(
+            prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3)
+        return try await submit(
+            .generate(request), adapter: adapter, key: key ?? RequestKey(connection: connection, serial: 0))
+    }
+
+    func score(
+        _ request: ScoreRequest, adapter: AdapterChoice, connection: Int = 0, key: RequestKey? = nil
+    ) async throws -> EngineReply {
+        try await submit(
+            .score(request), adapter: adapter, key: key ?? RequestKey(connection: connection, serial: 0))
+    }
+
+    private func submit(
+        _ work: EngineRequest.Work, adapter: AdapterChoice, key: RequestKey
+    ) async throws -> EngineReply {
         try await withCheckedThrowingContinuation { continuation in
-            let request = EngineRequest(
-                key: key ?? RequestKey(connection: connection, serial: 0), adapter: adapter,
-                generation: GenerationRequest(
-                    prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3),
-                streams: false
-            ) { event in
+            let request = EngineRequest(key: key, adapter: adapter, work: work, streams: false) { event in
                 switch event {
                 case .piece: break
                 case .finished(let reply): continuation.resume(returning: reply)
@@ -80,15 +91,37 @@ struct TestEngine: Sendable {
     }
 
     func alone(_ prompt: [Int], folder: String?, maximumTokens: Int) throws -> Completion {
+        try generator(folder: folder).generate(
+            GenerationRequest(prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3))
+    }
+
+    /// Each continuation as one text with the prompt.
+    func alone(_ request: ScoreRequest, adapter: String?) throws -> Scores {
+        let generator = try generator(folder: adapter.map { Fixtures.path("adapters/\($0)") })
+        guard let continuations = request.continuations else { return try generator.score(request) }
+        return Scores(
+            request: request,
+            lists: try continuations.map { continuation in
+                let whole = ScoreRequest(prompt: request.prompt + continuation, top: request.top)
+                return Array(try generator.score(whole).lists[0].suffix(continuation.count))
+            })
+    }
+
+    /// Of keys and values.
+    var blockBytes: Int {
+        get throws {
+            try ForwardPass(base.configuration, halfCache: true, on: compute).geometry.blockBytes
+        }
+    }
+
+    private func generator(folder: String?) throws -> Generator {
         let weights = try folder.map { folder in
             let adapter = try Adapter(folder: folder, fitting: base.inventory, baseName: nil)
             return try base.adapted(by: adapter, on: compute).weights
         }
         return try Generator(
             base.configuration, weights: weights ?? base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
-            on: compute
-        ).generate(
-            GenerationRequest(prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3))
+            on: compute)
     }
 }
 
