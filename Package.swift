@@ -72,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "dora-generate",
             dependencies: [
-                "DoraServe", "DoraTensor",
+                "DoraServe",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -66,7 +66,8 @@ package struct Divergence {
         _ configuration: ModelConfiguration, _ settings: ModelSettings, on compute: Compute
     ) throws -> ForwardPass {
         try ForwardPass(
-            configuration, halfCache: settings.isHalfCache, activations: settings.activations, on: compute)
+            configuration, halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms,
+            on: compute)
     }
 
     private static func logprobs(

@@ -9,7 +9,7 @@ extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
-extension ActivationPrecision: ExpressibleByArgument {}
+extension ModelSettings.Activations: ExpressibleByArgument {}
 
 @main struct DoraAccuracy: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,7 +27,7 @@ extension ActivationPrecision: ExpressibleByArgument {}
     @Option var weights: StorageOptions.Weights = .native
     @Option var merged: StorageOptions.Merged = .auto
     @Option var head: StorageOptions.Head = .auto
-    @Option var activations: ActivationPrecision = .auto
+    @Option var activations: ModelSettings.Activations = .auto
     @Option var kv: ModelSettings.Cache?
     @Flag(help: "Compare with the F32 arithmetic on the weights as they are stored, not on the base's V.")
     var asStored = false

@@ -7,7 +7,7 @@ import FoundationEssentials
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
-extension ActivationPrecision: ExpressibleByArgument {}
+extension ModelSettings.Activations: ExpressibleByArgument {}
 
 /// Integers between commas.
 struct Counts: ExpressibleByArgument {
@@ -46,7 +46,7 @@ struct Counts: ExpressibleByArgument {
     var weights: StorageOptions.Weights = .native
 
     @Option(help: "How finely integer weights see activations.")
-    var activations: ActivationPrecision = .auto
+    var activations: ModelSettings.Activations = .auto
 
     @Option(help: "How the output head is stored.")
     var head: StorageOptions.Head = .q8

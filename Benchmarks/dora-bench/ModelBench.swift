@@ -18,7 +18,7 @@ struct ModelBench {
         self.longest = longest
         pass = try ForwardPass(
             base.model.configuration, halfCache: base.settings.isHalfCache,
-            activations: base.settings.activations,
+            secondTerms: base.settings.activations.secondTerms,
             chunk: max(ForwardPass.defaultChunk, widest), on: base.compute)
     }
 

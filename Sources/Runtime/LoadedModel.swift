@@ -43,7 +43,7 @@ package struct LoadedModel {
         try Generator(
             configuration, weights: weights, eosIDs: eosIDs, tokenizer: tokenizer,
             context: settings.context,
-            halfCache: settings.isHalfCache, activations: settings.activations, on: compute)
+            halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms, on: compute)
     }
 }
 

@@ -9,13 +9,31 @@ package struct ModelSettings: Sendable {
         case f32
     }
 
+    /// How finely integer weights see activations.
+    package enum Activations: String, Sendable, CaseIterable {
+        /// Int8 in blocks of 64.
+        case eight = "8"
+        /// 15 bits, in effect.
+        case sixteen = "16"
+        /// 8 bits, and 16 for the blocks whose rounding would show.
+        case auto
+
+        package var secondTerms: SecondTerms {
+            switch self {
+            case .eight: .none
+            case .sixteen: .all
+            case .auto: .peaks
+            }
+        }
+    }
+
     package var model: String
     package var adapter: String?
     package var quantization: Quantization?
     package var storage: StorageOptions
     /// Nil: F32 with F32 weights, else F16.
     package var cache: Cache?
-    package var activations: ActivationPrecision
+    package var activations: Activations
     package var context: Int?
     /// Nil: the cores that this process may use.
     package var threads: Int?
@@ -23,7 +41,7 @@ package struct ModelSettings: Sendable {
     package init(
         model: String, adapter: String? = nil, quantization: Quantization? = nil,
         storage: StorageOptions = StorageOptions(), cache: Cache? = nil,
-        activations: ActivationPrecision = .auto, context: Int? = nil, threads: Int? = nil
+        activations: Activations = .auto, context: Int? = nil, threads: Int? = nil
     ) {
         self.model = model
         self.adapter = adapter

@@ -19,11 +19,11 @@ package final class Activations {
     private var isQuantized = false
 
     package init(
-        capacity: Int, columns: Int, precision: ActivationPrecision = .auto
+        capacity: Int, columns: Int, secondTerms: SecondTerms = .peaks
     ) throws(ComputeError) {
         self.capacity = capacity
         self.columns = columns
-        threshold = precision.threshold
+        threshold = secondTerms.threshold
         paddedColumns = columns.roundedUp(to: DK_BLOCK)
         let blocks = paddedColumns / DK_BLOCK
         let groups = capacity.roundedUp(to: DK_GROUP) / DK_GROUP

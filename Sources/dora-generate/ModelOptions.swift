@@ -2,14 +2,13 @@ import ArgumentParser
 import DoraLoader
 import DoraRuntime
 import DoraServe
-import DoraTensor
 
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
-extension ActivationPrecision: ExpressibleByArgument {}
+extension ModelSettings.Activations: ExpressibleByArgument {}
 
 /// The flags that say which model to run and how to hold it.
 struct ModelOptions: ParsableArguments {
@@ -44,7 +43,7 @@ struct ModelOptions: ParsableArguments {
         help:
             "How finely integer weights see activations: 16 bits, 8, or auto, which is 8 with 16 where that shows."
     )
-    var activations: ActivationPrecision = .auto
+    var activations: ModelSettings.Activations = .auto
 
     @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")
     var kv: ModelSettings.Cache?

@@ -67,10 +67,10 @@ private func unpacked(_ matrix: PackedMatrix, on compute: Compute) -> [Float] {
 }
 
 private func product(
-    _ matrix: PackedMatrix, _ x: [Float], tokens: Int, precision: ActivationPrecision = .auto,
+    _ matrix: PackedMatrix, _ x: [Float], tokens: Int, secondTerms: SecondTerms = .peaks,
     on compute: Compute
 ) throws -> [Float] {
-    let activations = try Activations(capacity: tokens, columns: matrix.columns, precision: precision)
+    let activations = try Activations(capacity: tokens, columns: matrix.columns, secondTerms: secondTerms)
     activations.floats.update(from: x, count: x.count)
     activations.refill(tokens: tokens)
     var out = [Float](repeating: .nan, count: tokens * matrix.rows)
@@ -175,8 +175,8 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
         let matrix = try pack(
             noise.floats(rows * columns), rows: rows, columns: columns, format: format, on: compute)
         let decoded = unpacked(matrix, on: compute)
-        func error(_ x: [Float], _ precision: ActivationPrecision) throws -> Double {
-            let found = try product(matrix, x, tokens: tokens, precision: precision, on: compute)
+        func error(_ x: [Float], _ secondTerms: SecondTerms) throws -> Double {
+            let found = try product(matrix, x, tokens: tokens, secondTerms: secondTerms, on: compute)
             var sum = 0.0
             for token in 0..<tokens {
                 for row in 0..<rows {
@@ -191,20 +191,19 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
             return (sum / Double(tokens * rows)).squareRoot()
         }
         var x = noise.floats(tokens * columns)
-        #expect(try error(x, .auto) == error(x, .eight))
-        #expect(try error(x, .sixteen) < error(x, .eight) / 100)
+        #expect(try error(x, .peaks) == error(x, .none))
+        #expect(try error(x, .all) < error(x, .none) / 100)
         for block in 0..<tokens * columns / 64 { x[64 * block + block % 64] = 20 }
-        #expect(try error(x, .auto) == error(x, .sixteen))
-        #expect(try error(x, .sixteen) < error(x, .eight) / 100)
+        #expect(try error(x, .peaks) == error(x, .all))
+        #expect(try error(x, .all) < error(x, .none) / 100)
         // A peak in every other block: between.
         for block in 0..<tokens * columns / 64 where block % 2 == 1 { x[64 * block + block % 64] = 0.5 }
-        let (eight, auto, sixteen) = (try error(x, .eight), try error(x, .auto), try error(x, .sixteen))
+        let (eight, auto, sixteen) = (try error(x, .none), try error(x, .peaks), try error(x, .all))
         #expect(auto < eight / 8 && auto > sixteen * 2)
     }
 
-    @Test(arguments: formats.filter(\.isQuantized), ActivationPrecision.allCases)
-    func everyKernelSetGivesTheSameBitsWithPeaks(format: MatrixFormat, precision: ActivationPrecision) throws
-    {
+    @Test(arguments: formats.filter(\.isQuantized), [SecondTerms.none, .all, .peaks])
+    func everyKernelSetGivesTheSameBitsWithPeaks(format: MatrixFormat, secondTerms: SecondTerms) throws {
         var noise = Noise(seed: 23)
         let portable = try Compute(threads: 1, kernels: "portable")
         let (rows, columns) = (50, 448)
@@ -216,15 +215,15 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
             }
             let expected = try product(
                 pack(weights, rows: rows, columns: columns, format: format, on: portable), x, tokens: tokens,
-                precision: precision, on: portable)
+                secondTerms: secondTerms, on: portable)
             for name in Compute.availableKernels {
                 let compute = try Compute(threads: 2, kernels: name)
                 let matrix = try pack(weights, rows: rows, columns: columns, format: format, on: compute)
-                let found = try product(matrix, x, tokens: tokens, precision: precision, on: compute)
+                let found = try product(matrix, x, tokens: tokens, secondTerms: secondTerms, on: compute)
                 #expect(bits(found) == bits(expected), "\(name), \(tokens) tokens")
                 // Nor does a token's company matter.
                 let alone = try product(
-                    matrix, Array(x.suffix(columns)), tokens: 1, precision: precision, on: compute)
+                    matrix, Array(x.suffix(columns)), tokens: 1, secondTerms: secondTerms, on: compute)
                 #expect(bits(alone) == bits(Array(expected.suffix(rows))), "\(name), \(tokens) tokens")
             }
         }

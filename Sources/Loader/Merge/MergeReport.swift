@@ -17,6 +17,11 @@ package struct MergeReport: Sendable {
         package let tooCoarse: [Trial]
         /// Rows of the adapted matrix that are all zero: PEFT divides by their norm.
         package fileprivate(set) var zeroRows = 0
+
+        /// How far the stored matrix moved in the direction of W' - V: 1 is all of it, 0 nothing.
+        package var survival: Double? { change?.survival }
+        /// The length of what was stored wrongly, in lengths of W' - V.
+        package var noise: Double? { change?.noise }
     }
 
     /// A format, and what it kept of a change.
@@ -33,9 +38,9 @@ package struct MergeReport: Sendable {
     package var bytes: Int { entries.reduce(0) { $0 + $1.bytes } }
 
     /// The smallest share of any matrix's change that survived.
-    package var leastSurvival: Double? { entries.compactMap(\.change?.survival).min() }
+    package var leastSurvival: Double? { entries.compactMap(\.survival).min() }
     /// The most noise beside any matrix's change.
-    package var mostNoise: Double? { entries.compactMap(\.change?.noise).max() }
+    package var mostNoise: Double? { entries.compactMap(\.noise).max() }
 
     mutating func add(_ entry: Entry, zeros: Int = 0) {
         entries.append(entry)

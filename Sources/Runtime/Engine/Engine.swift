@@ -16,7 +16,7 @@ package final class Engine: Sendable {
         /// Positions of one sequence; nil for the model's own maximum.
         package var context: Int?
         package var halfCache = true
-        package var activations = ActivationPrecision.auto
+        package var secondTerms = SecondTerms.peaks
         /// Bytes of keys and values.
         package var keyValueBytes = 1 << 30
         /// Bytes of merged matrices.
@@ -51,7 +51,7 @@ package final class Engine: Sendable {
         root = options.root
         // Unsafe only in the eyes of the compiler: the pass is handed to the engine's thread and used nowhere else.
         nonisolated(unsafe) let pass = try ForwardPass(
-            base.configuration, halfCache: options.halfCache, activations: options.activations,
+            base.configuration, halfCache: options.halfCache, secondTerms: options.secondTerms,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
         let limits = RunningSequence.Limits(context: context, eosIDs: Set(eosIDs))
         let thread = Thread {

@@ -10,14 +10,14 @@ struct BatchProduct {
     /// Most rows of a step.
     let capacity: Int
     /// Of the rows that are gathered.
-    let precision: ActivationPrecision
+    let secondTerms: SecondTerms
     let compute: Compute
     private var inputs: [Int: Activations] = [:]
     private var outputs: [Int: Rows] = [:]
 
-    init(capacity: Int, precision: ActivationPrecision, on compute: Compute) {
+    init(capacity: Int, secondTerms: SecondTerms, on compute: Compute) {
         self.capacity = capacity
-        self.precision = precision
+        self.secondTerms = secondTerms
         self.compute = compute
     }
 
@@ -84,7 +84,7 @@ struct BatchProduct {
     ) throws {
         let gathered =
             try inputs[input.columns]
-            ?? Activations(capacity: capacity, columns: input.columns, precision: precision)
+            ?? Activations(capacity: capacity, columns: input.columns, secondTerms: secondTerms)
         inputs[input.columns] = gathered
         let results = try outputs[matrix.rows] ?? Rows(capacity, matrix.rows)
         outputs[matrix.rows] = results

@@ -32,7 +32,7 @@ package final class ForwardPass {
     package static let defaultChunk = 252
 
     package init(
-        _ configuration: ModelConfiguration, halfCache: Bool, activations: ActivationPrecision = .auto,
+        _ configuration: ModelConfiguration, halfCache: Bool, secondTerms: SecondTerms = .peaks,
         chunk: Int = ForwardPass.defaultChunk, on compute: Compute
     ) throws(ComputeError) {
         let attention = configuration.attentionHeads * configuration.headSize
@@ -43,11 +43,11 @@ package final class ForwardPass {
         geometry = KeyValueGeometry(
             layers: configuration.layerCount, keyValueHeads: configuration.keyValueHeads,
             headSize: configuration.headSize, isHalf: halfCache)
-        product = BatchProduct(capacity: chunk, precision: activations, on: compute)
+        product = BatchProduct(capacity: chunk, secondTerms: secondTerms, on: compute)
         rotary = RotaryTable(configuration)
         residual = try Rows(chunk, configuration.hiddenSize)
         func rows(_ count: Int, _ columns: Int) throws(ComputeError) -> Activations {
-            try Activations(capacity: count, columns: columns, precision: activations)
+            try Activations(capacity: count, columns: columns, secondTerms: secondTerms)
         }
         normed = try rows(chunk, configuration.hiddenSize)
         queries = try Rows(chunk, attention)

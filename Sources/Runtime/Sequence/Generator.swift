@@ -14,7 +14,7 @@ package final class Generator {
     package init(
         _ configuration: ModelConfiguration, weights: ModelWeights, eosIDs: [Int],
         tokenizer: (any Tokenizer)?,
-        context: Int? = nil, halfCache: Bool, activations: ActivationPrecision = .auto,
+        context: Int? = nil, halfCache: Bool, secondTerms: SecondTerms = .peaks,
         chunk: Int = ForwardPass.defaultChunk, on compute: Compute
     ) throws {
         self.context = try configuration.checkedContext(context)
@@ -22,7 +22,7 @@ package final class Generator {
         self.tokenizer = tokenizer
         limits = RunningSequence.Limits(context: self.context, eosIDs: Set(eosIDs))
         pass = try ForwardPass(
-            configuration, halfCache: halfCache, activations: activations, chunk: min(chunk, self.context),
+            configuration, halfCache: halfCache, secondTerms: secondTerms, chunk: min(chunk, self.context),
             on: compute)
     }
 

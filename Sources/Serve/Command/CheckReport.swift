@@ -1,6 +1,5 @@
 import DoraLoader
 package import DoraRuntime
-import DoraTensor
 import FoundationEssentials
 
 /// What `--check` says of a base and an adapter that fit each other.
@@ -56,8 +55,8 @@ package struct CheckReport: Encodable, Sendable {
             Module(
                 module: entry.module, rank: entry.rank, scaling: Double(entry.scaling),
                 dora: entry.hasMagnitude,
-                format: entry.format, bytes: entry.bytes, survival: entry.change?.survival,
-                noise: entry.change?.noise,
+                format: entry.format, bytes: entry.bytes, survival: entry.survival,
+                noise: entry.noise,
                 zero_rows: entry.zeroRows)
         }
         adapted_bytes = model.merge?.bytes ?? 0

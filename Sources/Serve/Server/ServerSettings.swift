@@ -1,6 +1,5 @@
 import DoraLoader
 package import DoraRuntime
-import DoraTensor
 import Logging
 
 /// Everything that `dora-serve` was told, checked before any model is read.
@@ -36,7 +35,7 @@ package struct ServerSettings: Sendable {
                 merged: try options.choice(.merged, as: StorageOptions.Merged.self) ?? .auto,
                 head: try options.choice(.head, as: StorageOptions.Head.self) ?? .auto),
             cache: try options.choice(.kv, as: ModelSettings.Cache.self),
-            activations: try options.choice(.activations, as: ActivationPrecision.self) ?? .auto,
+            activations: try options.choice(.activations, as: ModelSettings.Activations.self) ?? .auto,
             context: try options.int(.context, in: 1...Int.max),
             threads: try options.int(.threads, in: 1...1024))
         try readAdapters(options)

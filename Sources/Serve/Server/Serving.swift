@@ -95,7 +95,7 @@ package struct Serving: Sendable {
         options.maximumQueue = settings.maximumQueue
         options.context = settings.model.context
         options.halfCache = settings.model.isHalfCache
-        options.activations = settings.model.activations
+        options.secondTerms = settings.model.activations.secondTerms
         options.keyValueBytes = settings.keyValueMemory.bytes(ofFree: free)
         options.adapterBytes = settings.memory.bytes(ofFree: free)
         options.adapters = settings.adapters
