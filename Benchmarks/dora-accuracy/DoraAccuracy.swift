@@ -43,7 +43,10 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
             activations: activations)
         let stored = try LoadedModel(settings)
-        if !asStored { settings.storage = StorageOptions(weights: .f32, merged: .f32) }
+        if !asStored {
+            settings.storage = StorageOptions(weights: .f32, merged: .f32)
+            settings.cache = .f32
+        }
         if let reference {
             settings.model = reference
             settings.quantization = nil

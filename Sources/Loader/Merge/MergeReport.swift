@@ -74,11 +74,11 @@ package struct MergeReport: Sendable {
             entry.tooCoarse.last.map { (module: entry.module, format: entry.format, trial: $0) }
         }.sorted { $0.trial.isWorse(than: $1.trial) }
         guard let worst = raised.first else { return [] }
+        let formats = Set(raised.map(\.format)).sorted().joined(separator: ", ")
         return [
             LoadWarning(
-                "\(raised.count) of \(entries.count) adapted matrices are stored more finely than others over this "
-                    + "base, to keep the adapter's change; the worst is \(worst.module), where \(worst.trial), now "
-                    + worst.format,
+                "\(raised.count) of \(entries.count) adapted matrices are stored more finely (\(formats)), as the "
+                    + "adapter's change is small; in \(worst.module) \(worst.trial)",
                 details: raised.map { "\($0.module): \($0.trial), now \($0.format)" })
         ]
     }
