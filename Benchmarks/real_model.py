@@ -40,9 +40,10 @@ QUICK = ["16-bit", "int8", "nf4"]
 
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache/dora/smollm2", help="folder to keep things in")
+    parser.add_argument("--work", type=Path, default=Path.home() / ".cache/dora/smollm2",
+                        help="folder to keep things in (%(default)s)")
     parser.add_argument("--data", type=Path, help="JSON lines with context and target, in place of generated ones")
-    parser.add_argument("--steps", type=int, default=160, help="of training the task's adapter")
+    parser.add_argument("--steps", type=int, default=160, help="of training the task's adapter (%(default)s)")
     parser.add_argument("--bin", type=Path, default=engine.BIN, help="folder of this project's programs")
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
     parser.add_argument("--forms", help=f"only these of {','.join(reference.FORMS)}")

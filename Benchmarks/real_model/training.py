@@ -71,8 +71,8 @@ def adapters(work, checkpoint, examples, steps, tag):
     if not task.exists():
         print(f"training {steps} steps on the 8-bit base", file=sys.stderr)
         torch.manual_seed(2)
-        base = AutoModelForCausalLM.from_pretrained(
-            checkpoint, dtype=torch.float32, device_map="cpu", quantization_config=BitsAndBytesConfig(load_in_8bit=True))
+        base = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, device_map="cpu",
+                                                    quantization_config=BitsAndBytesConfig(load_in_8bit=True))
         model = adapted(prepare_model_for_kbit_training(base, use_gradient_checkpointing=False))
         run(model, tokenizer, examples, steps, (RATE, MAGNITUDE_RATE), warm_up=10)
         saved(model, task)

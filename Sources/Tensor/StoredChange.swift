@@ -20,8 +20,8 @@ package struct StoredChange: Sendable {
         sum.sums.least = min(sum.sums.least, rows.sums.least)
     }
 
-    /// Whether anything was to change.
-    package var isChange: Bool { sums.asked > 0 }
+    /// Whether anything was to change; NaN is a change.
+    package var isChange: Bool { sums.asked != 0 }
 
     /// How far the stored matrix moved in the direction of d, <stored - before, d> / |d|^2: 1 is all of it, 0 nothing.
     package var survival: Double { isChange ? sums.kept / sums.asked : 1 }

@@ -141,7 +141,8 @@ static void shapes(const dk_kernels *k, dk_format format) {
         matrix m = allocate(format, sizes[s][0], sizes[s][1]);
         fill(k, &m, &n, 1);
         record_matrix(k, &m, "noise");
-        for (int tokens = 1; tokens <= 25; tokens += tokens < 13 ? 1 : 12) {
+        // Two tiles run together from 25 tokens on; 30 end with half a group.
+        for (int tokens = 1; tokens <= 30; tokens += tokens < 13 ? 1 : tokens < 25 ? 12 : 5) {
             float *x = noise_floats(&n, tokens * m.columns, 3);
             multiply_all(k, &m, x, tokens, "noise");
             free(x);

@@ -65,7 +65,8 @@ import Testing
     @Test(
         arguments: [
             (.maximumQueue, "0"), (.maximumQueue, "many"), (.threads, "0"), (.memory, "lots"), (.kv, "f8"),
-            (.weights, "q3"), (.listen, "nowhere"), (.readTimeout, "-1"), (.logLevel, "loud"),
+            (.weights, "q3"), (.activations, "12"), (.listen, "nowhere"), (.readTimeout, "-1"),
+            (.logLevel, "loud"),
             (.defaultAdapter, "none"), (.adapter, "a b/c d"), (.context, "-5"),
         ] as [(ServerOption, String)])
     func aBadValueNamesItsOption(option: ServerOption, value: String) async {

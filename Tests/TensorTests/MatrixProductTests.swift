@@ -208,7 +208,7 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
         let portable = try Compute(threads: 1, kernels: "portable")
         let (rows, columns) = (50, 448)
         let weights = noise.floats(rows * columns)
-        for tokens in [1, 2, 3, 7, 12, 13, 29] {
+        for tokens in [1, 2, 3, 7, 12, 13, 29, 30, 42] {
             var x = noise.floats(tokens * columns)
             for block in 0..<tokens * columns / 64 where block * 7 % 10 < 3 {
                 x[64 * block + block % 64] = 20

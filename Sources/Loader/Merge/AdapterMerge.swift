@@ -7,6 +7,8 @@ package struct AdapterMerge {
     package private(set) var report = MergeReport()
     private let adapter: Adapter
     private let compute: Compute
+    /// How the base's own head is stored.
+    private let headFormat: MatrixFormat
     /// Linear modules that the adapter changes, in the order of the forward pass.
     private var linear: [ModuleInventory.Module] = []
     /// What is not linear comes first, as one.
@@ -18,6 +20,7 @@ package struct AdapterMerge {
 
     package init(of adapter: Adapter, into base: consuming BaseModel, on compute: Compute) {
         self.adapter = adapter
+        headFormat = base.weights.head.matrix.format
         self.base = base
         self.compute = compute
         linear = self.base.inventory.modules.filter { $0.kind == .linear && changes($0) }
@@ -69,7 +72,7 @@ package struct AdapterMerge {
     private func formats(of module: ModuleInventory.Module) throws -> [MatrixFormat] {
         let native =
             module.name == ModuleInventory.head
-            ? base.weights.head.matrix.format : try base.source(of: module.name).nativeFormat
+            ? headFormat : try base.source(of: module.name).nativeFormat
         return base.storage.mergedFormats(
             of: module.name, over: native, isUpdate: adapter.updates[module.name] != nil)
     }

@@ -82,7 +82,9 @@ struct LinearMerge {
             tooCoarse: tooCoarse, zeroRows: total.zeroRows)
     }
 
-    private var isKept: Bool { total.change.isFaithful && (format != .f16 || total.change.fitsHalf) }
+    private var isKept: Bool {
+        !total.change.isChange || total.change.isFaithful && (format != .f16 || total.change.fitsHalf)
+    }
 
     private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
         if let product { return merge(product, tile: tile, into: builder, on: compute) }

@@ -19,9 +19,9 @@ package struct MergeReport: Sendable {
         package fileprivate(set) var zeroRows = 0
 
         /// How far the stored matrix moved in the direction of W' - V: 1 is all of it, 0 nothing.
-        package var survival: Double? { change?.survival }
+        package var survival: Double? { change.flatMap { $0.survival.isFinite ? $0.survival : nil } }
         /// The length of what was stored wrongly, in lengths of W' - V.
-        package var noise: Double? { change?.noise }
+        package var noise: Double? { change.flatMap { $0.noise.isFinite ? $0.noise : nil } }
     }
 
     /// A format, and what it kept of a change.
@@ -77,8 +77,8 @@ package struct MergeReport: Sendable {
         let formats = Set(raised.map(\.format)).sorted().joined(separator: ", ")
         return [
             LoadWarning(
-                "\(raised.count) of \(entries.count) adapted matrices are stored more finely (\(formats)), as the "
-                    + "adapter's change is small; in \(worst.module) \(worst.trial)",
+                "\(raised.count) of \(entries.count) adapted matrices are stored more finely (\(formats)) to keep "
+                    + "the adapter's change; in \(worst.module) \(worst.trial)",
                 details: raised.map { "\($0.module): \($0.trial), now \($0.format)" })
         ]
     }

@@ -154,10 +154,13 @@ extension ScoreRequest {
         return Self.blocks(prompt.count + longest - 1) - prompt.count / KeyValueGeometry.blockPositions
     }
 
-    /// How many continuations can be computed together.
+    /// How many continuations to compute together: no more than there are, nor than fit in a quarter of all blocks, so
+    /// that others need not wait for their memory.
     func width(blockBudget: Int) -> Int {
         guard branchBlocks > 0 else { return 1 }
-        return min(max(1, (blockBudget - promptBlocks) / branchBlocks), RunningScore.mostBranches)
+        let count = (continuations ?? []).count { $0.count > 1 }
+        let room = max(1, (blockBudget / 4 - promptBlocks) / branchBlocks)
+        return min(room, count, RunningScore.mostBranches)
     }
 
     private static func blocks(_ positions: Int) -> Int {
