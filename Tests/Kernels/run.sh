@@ -24,6 +24,19 @@ skip() {
     if [ "${DORA_KERNELS_STRICT:-0}" = 1 ]; then failed=1; fi
 }
 
+# build PROGRAM OPTIONS FILE.c...: every file on a processor of its own. The options are one word, for all steps.
+build() {
+    program=$1 options=$2
+    shift 2
+    rm -rf "$program.d" && mkdir "$program.d"
+    # shellcheck disable=SC2086 # the options are words
+    for source in "$@"; do echo "$source"; done |
+        OPTIONS=$options xargs -P "$(nproc)" -I{} \
+            sh -c "$clang \$OPTIONS -c {} -o $program.d/\$(basename {} .c).o" &&
+        $clang $options "$program.d"/*.o -lm -lpthread $dispatch -o "$program"
+}
+dispatch=
+
 # need FILE-OR-COMMAND PACKAGE...: true if it is there, or Debian could give it.
 updated=
 need() {
@@ -43,8 +56,8 @@ if ! command -v "$clang" >/dev/null 2>&1; then
 fi
 
 echo "== native ($machine)"
-# shellcheck disable=SC2086 # the flags are words
-if $clang -O3 $flags $harness "$kernels"/*.c -lm -lpthread -o "$build/native"; then
+# shellcheck disable=SC2086 # $harness is words
+if build "$build/native" "-O3 $flags" $harness "$kernels"/*.c; then
     "$build/native" write "$build/reference" && "$build/native" check "$build/reference" || fail "native"
     native=" $("$build/native" tables) "
 else
@@ -57,9 +70,9 @@ if [ "$machine" != x86_64 ]; then
     skip "only on x86_64"
 elif ! need /usr/include/simde/x86/avx512.h libsimde-dev; then
     skip "no libsimde-dev, and it cannot be installed here"
-elif $clang -O2 $flags -isystem "$here/emulated" -DSIMDE_ENABLE_NATIVE_ALIASES -DSIMDE_NO_NATIVE -DEMULATED \
-    $harness "$kernels/avx512.c" "$kernels/avxvnni.c" "$kernels/avxvnni_evex.c" "$kernels/portable.c" -lm \
-    -o "$build/emulated"; then
+elif build "$build/emulated" \
+    "-O2 $flags -isystem $here/emulated -DSIMDE_ENABLE_NATIVE_ALIASES -DSIMDE_NO_NATIVE -DEMULATED" \
+    $harness "$kernels/avx512.c" "$kernels/avxvnni.c" "$kernels/avxvnni_evex.c" "$kernels/portable.c"; then
     "$build/emulated" check "$build/reference" || fail "emulated"
 else
     fail "the emulated kernels do not compile"
@@ -73,9 +86,8 @@ if [ "$machine" = aarch64 ]; then
 elif ! need qemu-aarch64-static qemu-user-static || ! need $root/lib/libc.a libc6-dev-arm64-cross ||
     ! need $runtime/libgcc.a libgcc-12-dev-arm64-cross; then
     skip "no qemu-user-static, libc6-dev-arm64-cross or libgcc-12-dev-arm64-cross; not installable here"
-elif $clang -O3 --target=aarch64-linux-gnu -static --sysroot=$root -isystem $root/include \
-    -B$runtime -L$runtime -B$root/lib -L$root/lib $flags $harness "$kernels"/*.c -lm \
-    -lpthread -o "$build/arm"; then
+elif build "$build/arm" "-O3 --target=aarch64-linux-gnu -static --sysroot=$root -isystem $root/include \
+    -B$runtime -L$runtime -B$root/lib -L$root/lib $flags" $harness "$kernels"/*.c; then
     qemu-aarch64-static -cpu max "$build/arm" check "$build/reference" || fail "Arm"
     found=$(qemu-aarch64-static -cpu max "$build/arm" tables)
     [ "$found" = "neon-i8mm neon-dotprod portable" ] || fail "a CPU with matrix products offers: $found"
@@ -91,17 +103,16 @@ echo "== address and undefined-behaviour sanitizers"
 sanitize="-O1 -g -fno-sanitize-recover=all"
 # The other x86 files are the same code again, and slow to build.
 case "$native" in
-*" avx2 "*) own="-DSANITIZED $kernels/avx2.c $kernels/portable.c" ;;
+*" avx2 "*) own="$kernels/avx2.c $kernels/portable.c" sanitize="$sanitize -DSANITIZED" ;;
 *) own=$(echo "$kernels"/*.c) ;;
 esac
 if ! echo 'int main(void) { return 0; }' |
     $clang $sanitize -fuse-ld=lld -fsanitize=address,undefined -x c - -o "$build/probe" 2>/dev/null; then
     skip "this clang has no runtime for them"
-elif $clang $sanitize $flags -fsanitize=address,undefined $harness \
-    $own -lm -lpthread -o "$build/address"; then
+elif build "$build/address" "$sanitize $flags -fsanitize=address,undefined" $harness $own; then
     "$build/address" check "$build/reference" || fail "address or undefined-behaviour sanitizer"
-    $clang $sanitize $flags -fsanitize=address,undefined "$here/pool/stress.c" "$kernels/pool.c" -lpthread \
-        -o "$build/pool" && "$build/pool" 1000 || fail "pool, address or undefined-behaviour sanitizer"
+    build "$build/pool" "$sanitize $flags -fsanitize=address,undefined" "$here/pool/stress.c" "$kernels/pool.c" &&
+        "$build/pool" 1000 || fail "pool, address or undefined-behaviour sanitizer"
 else
     fail "the kernels do not compile with the sanitizers"
 fi
@@ -109,13 +120,11 @@ fi
 echo "== thread sanitizer"
 # The Swift toolchain's runtime also wants libdispatch.
 swift=$(dirname "$(command -v "$clang")")/../lib/swift/linux
-dispatch=
 if [ -e "$swift/libdispatch.so" ]; then dispatch="-L$swift -Wl,-rpath,$swift -ldispatch -lBlocksRuntime"; fi
 if ! echo 'int main(void) { return 0; }' |
     $clang -fuse-ld=lld -fsanitize=thread -x c - -o "$build/probe" $dispatch 2>/dev/null; then
     skip "this clang has no runtime for it"
-elif $clang -O1 -g $flags -fsanitize=thread "$here/pool/stress.c" "$kernels/pool.c" $dispatch -lpthread \
-    -o "$build/threads"; then
+elif build "$build/threads" "-O1 -g $flags -fsanitize=thread" "$here/pool/stress.c" "$kernels/pool.c"; then
     TSAN_OPTIONS=halt_on_error=1 "$build/threads" 100 || fail "thread sanitizer"
 else
     fail "the pool does not compile with the thread sanitizer"
