@@ -165,14 +165,15 @@ final class Connection: ChannelInboundHandler {
         var buffer = context.channel.allocator.buffer(capacity: line.utf8.count + 1)
         buffer.writeString(line)
         buffer.writeInteger(UInt8(ascii: "\n"))
-        let count = buffer.readableBytes
-        unsentBytes += count
+        // What came before is judged, not this reply: a client may ask for one that is larger than the limit.
         if unsentBytes > state.limits.maximumUnsent {
             state.logger.warning(
                 "a client that does not read is dropped", metadata: ["connection": "\(number)"])
             hangUp()
             return
         }
+        let count = buffer.readableBytes
+        unsentBytes += count
         context.writeAndFlush(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { _ in
             self.unsentBytes -= count
         }
