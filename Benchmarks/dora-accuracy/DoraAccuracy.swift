@@ -61,7 +61,7 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
             from: asStored ? exact.weights.decoded(on: compute) : exact.weights, exact.settings,
             exact.configuration,
             texts: Divergence.paragraphs(
-                String(contentsOfFile: text, encoding: .utf8), tokenizer, end: exact.eosIDs.first),
+                String(contentsOfFile: text, encoding: .utf8), tokenizer, end: exact.language.eosIDs.first),
             on: compute)
         let figures = Figures(
             tokens: found.tokens, equalTokens: found.equalTokens, divergence: found.mean,

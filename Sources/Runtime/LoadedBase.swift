@@ -1,12 +1,11 @@
 package import DoraLoader
 package import DoraTensor
 
-/// A base model ready to run or to be adapted, with its tokenizer.
+/// A base model ready to run or to be adapted, with its tokenizer and those of its adapters.
 package struct LoadedBase {
     package let settings: ModelSettings
-    package let tokenizer: (any Tokenizer)?
+    package let languages: Languages
     package var model: BaseModel
-    package let eosIDs: [Int]
     package let warnings: [LoadWarning]
     package let compute: Compute
     package let loadTime: Duration
@@ -22,8 +21,8 @@ package struct LoadedBase {
             files, quantization: settings.quantization, storage: settings.storage, on: compute,
             progress: progress)
         let defaults = try GenerationDefaults(files, configuration: model.configuration)
-        eosIDs = defaults.eosIDs
-        tokenizer = try TokenizerFiles.load(files)
+        languages = try Languages(
+            files, defaults: defaults, vocabularySize: model.weights.vocabularySize)
         warnings = model.warnings + defaults.warnings
         loadTime = clock.now - start
     }

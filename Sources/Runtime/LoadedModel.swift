@@ -4,7 +4,7 @@ import DoraTensor
 /// A model ready to answer, with what was noticed and how long it took to get there.
 package struct LoadedModel {
     package let settings: ModelSettings
-    package let tokenizer: (any Tokenizer)?
+    package let language: Language
     package let configuration: ModelConfiguration
     /// Of the base alone, before any adapter.
     package let base: WeightsSummary
@@ -14,7 +14,6 @@ package struct LoadedModel {
     package let warnings: [LoadWarning]
     package let loadTime: Duration
     package let mergeTime: Duration
-    package let eosIDs: [Int]
     private let compute: Compute
 
     /// - Throws: `LoadError`, `ComputeError`.
@@ -25,6 +24,7 @@ package struct LoadedModel {
         let adapter = try settings.adapter.map {
             try Adapter(folder: $0, fitting: loaded.model.inventory, baseName: loaded.model.name)
         }
+        language = try adapter.map(loaded.languages.language) ?? loaded.languages.base
         base = WeightsSummary(loaded.model.weights)
         merge = try adapter.map { try loaded.model.adapt(by: $0, on: loaded.compute, progress: progress) }
         mergeTime = clock.now - start
@@ -32,16 +32,16 @@ package struct LoadedModel {
         self.settings = settings
         self.adapter = adapter
         configuration = loaded.model.configuration
-        tokenizer = loaded.tokenizer
         weights = loaded.model.weights
-        eosIDs = loaded.eosIDs
         warnings = loaded.warnings + (merge?.warnings ?? [])
         loadTime = loaded.loadTime
     }
 
+    package var tokenizer: (any Tokenizer)? { language.tokenizer }
+
     package func makeGenerator() throws -> Generator {
         try Generator(
-            configuration, weights: weights, eosIDs: eosIDs, tokenizer: tokenizer,
+            configuration, weights: weights, eosIDs: language.eosIDs, tokenizer: language.tokenizer,
             context: settings.context,
             halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms, on: compute)
     }

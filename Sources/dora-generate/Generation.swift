@@ -35,7 +35,9 @@ struct Generation {
     }
 
     private func printTokens() throws {
-        let tokenizer = try TokenizerFiles.load(ModelFiles(settings.model))
+        let files = try ModelFiles(settings.model)
+        let own = try settings.adapter.flatMap { try AdapterTokenizerFiles(folder: $0, over: files) }
+        let tokenizer = try own.map { try $0.load() } ?? TokenizerFiles.load(files)
         let ids = try command.readPrompt().encoded(
             by: tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
         try Terminal.write(ids.map(String.init).joined(separator: " ") + "\n")
@@ -52,8 +54,8 @@ struct Generation {
 
     private func printCompletion(_ ids: [Int], _ generator: Generator, _ model: LoadedModel) throws {
         let request = GenerationRequest(
-            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, ignoresEOS: command.ignoreEOS,
-            logprobs: command.logprobs)
+            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, stopIDs: command.stopID,
+            ignoresEOS: command.ignoreEOS, logprobs: command.logprobs)
         let printsIDs = model.tokenizer == nil
         var separator = ""
         var failure: Terminal.Closed?
@@ -77,7 +79,7 @@ struct Generation {
         } else if printsIDs {
             try Terminal.write("\n")
         } else if let first = completion.tokenIDs.first, completion.tokenIDs.count == 1,
-            !command.ignoreEOS, model.eosIDs.contains(first)
+            !command.ignoreEOS, model.language.eosIDs.contains(first)
         {
             Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
         }

@@ -66,17 +66,16 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
         var batch = Batch(
-            pass: pass, limits: RunningSequence.Limits(context: 256, eosIDs: []), tokenizer: nil,
-            maximumSequences: 3, blockBudget: 100)
+            pass: pass, context: 256, maximumSequences: 3, blockBudget: 100)
+        let model = ServedModel(weights: base.weights, language: Language(of: base))
         for serial in 0..<3 {
+            let work = EngineRequest.Work.generate(
+                GenerationRequest(prompt: (0..<200).map { ($0 * 7 + serial) % 128 }, maximumTokens: 1))
             let request = EngineRequest(
-                key: RequestKey(connection: 0, serial: serial), adapter: .base,
-                work: .generate(
-                    GenerationRequest(
-                        prompt: (0..<200).map { ($0 * 7 + serial) % 128 }, maximumTokens: 1)),
-                streams: false, report: { _ in })
+                key: RequestKey(connection: 0, serial: serial), adapter: .base, work: work, streams: false,
+                report: { _ in })
             let waiting = EngineLoop.Waiting(request: request, adapter: nil, arrival: .now)
-            let isIn = batch.admit(waiting, weights: base.weights)
+            let isIn = batch.admit(waiting, work, by: model)
             #expect(isIn)
         }
         var ends: [[Int]] = []

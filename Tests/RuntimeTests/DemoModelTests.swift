@@ -28,7 +28,7 @@ import dora_accuracy
             contentsOf: Self.models.appending(path: "evaluation/general.txt"), encoding: .utf8)
         let found = try Divergence(
             of: stored.weights, stored.settings, from: exact.weights, exact.settings, exact.configuration,
-            texts: Divergence.paragraphs(text, #require(exact.tokenizer), end: exact.eosIDs.first),
+            texts: Divergence.paragraphs(text, #require(exact.tokenizer), end: exact.language.eosIDs.first),
             on: Compute(threads: 2))
         #expect(found.tokens >= 2000)
         #expect(found.entropy >= 1)

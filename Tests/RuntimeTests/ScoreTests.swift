@@ -168,17 +168,17 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
         var batch = Batch(
-            pass: pass, limits: RunningSequence.Limits(context: 128, eosIDs: []), tokenizer: nil,
-            maximumSequences: 2, blockBudget: 100)
+            pass: pass, context: 128, maximumSequences: 2, blockBudget: 100)
         let score = ScoreRequest(
             prompt: [1, 2, 3], continuations: (0..<500).map { [Int](repeating: $0 % 100, count: 100) })
         let generation = GenerationRequest(prompt: [1, 2], maximumTokens: 20)
+        let model = ServedModel(weights: base.weights, language: Language(of: base))
         for (serial, work) in [EngineRequest.Work.score(score), .generate(generation)].enumerated() {
             let request = EngineRequest(
                 key: RequestKey(connection: 0, serial: serial), adapter: .base, work: work, streams: false,
                 report: { _ in })
             let waiting = EngineLoop.Waiting(request: request, adapter: nil, arrival: .now)
-            let isIn = batch.admit(waiting, weights: base.weights)
+            let isIn = batch.admit(waiting, work, by: model)
             #expect(isIn)
         }
         // Prompt, prompt again for who waits his turn, and a step for each further token.

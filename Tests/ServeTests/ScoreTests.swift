@@ -35,7 +35,7 @@ import Testing
     }
 
     private func ids(_ server: TestServer, _ text: String, special: Bool) throws -> [Int] {
-        try #require(server.state.tokenizer).encode(text, addingSpecialTokens: special)
+        try #require(server.tokenizer).encode(text, addingSpecialTokens: special)
     }
 
     private func logprobs(_ list: [TokenLogprob]) -> [Double] {

@@ -18,6 +18,7 @@ final class TestServer: Sendable {
     private let group: ServiceGroup
     private let running: Task<Void, any Error>
     let compute: Compute
+    let tokenizer: (any Tokenizer)?
 
     static let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Fixtures").path
@@ -33,11 +34,10 @@ final class TestServer: Sendable {
         options.keyValueBytes = 64 << 20
         change(&options)
         let engine = try Engine(
-            base: base.model, tokenizer: base.tokenizer, eosIDs: base.eosIDs, options: options,
-            on: base.compute)
+            base: base.model, languages: base.languages, options: options, on: base.compute)
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
-            engine: engine, tokenizer: base.tokenizer, model: "test", limits: limits,
+            engine: engine, model: "test", limits: limits,
             token: token.map { Array($0.utf8) },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             hello: HelloResult(
@@ -71,6 +71,7 @@ final class TestServer: Sendable {
         self.base = base.model
         self.group = group
         self.compute = compute
+        tokenizer = base.languages.base.tokenizer
     }
 
     func connect() async throws -> TestConnection { try await TestConnection(address) }

@@ -17,7 +17,12 @@ package struct Adapter: Sendable {
     package let replacements: [String: TensorView]
     /// By embedding module. In a tied model the rows of `model.embed_tokens` also replace those of `lm_head`.
     package let tokenRows: [String: TokenRows]
+    /// The base's modules, with the number of tokens that the adapter was trained on.
+    package let inventory: ModuleInventory
     package let warnings: [LoadWarning]
+
+    /// Tokens that the adapted model knows.
+    package var vocabularySize: Int { inventory.vocabularySize }
 
     /// - Parameters:
     ///   - baseName: the base's name or folder; when it differs from the one in the configuration, a warning says so.
@@ -32,17 +37,21 @@ package struct Adapter: Sendable {
         let configuration = try AdapterConfiguration(parsing: bytes, file: file)
         let matching = try ModuleMatching(configuration)
         let tensors = try AdapterTensors(folder, fitting: inventory)
+        let vocabularySize = try AdapterAssembly.vocabularySize(tensors, configuration, inventory)
         let assembly = AdapterAssembly(
-            configuration: configuration, matching: matching, tensors: tensors, inventory: inventory)
+            configuration: configuration, matching: matching, tensors: tensors,
+            inventory: inventory.resized(vocabularySize: vocabularySize))
         var hash = SHA256()
         hash.update(data: SHA256.hash(data: bytes).map { $0 })
         hash.update(data: tensors.digest.map { $0 })
-        digest = hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        digest = hash.finalize().hexadecimal
         self.folder = path
         self.configuration = configuration
         updates = try assembly.updates()
         replacements = try assembly.replacements()
         tokenRows = try assembly.tokenRows()
+        try assembly.checkRows(replacements, tokenRows, base: inventory.vocabularySize)
+        self.inventory = assembly.inventory
         warnings = configuration.warnings + assembly.warnings(baseName: baseName)
     }
 }
@@ -71,6 +80,12 @@ package struct TokenRows: Equatable, Sendable {
 }
 
 extension Adapter {
+    /// The digest of the adapter together with that of the tokenizer that came with it, if any.
+    package func digest(withTokenizer tokenizer: String?) -> String {
+        guard let tokenizer else { return digest }
+        return SHA256.hash(data: Array((digest + tokenizer).utf8)).hexadecimal
+    }
+
     /// What the adapter holds, for people.
     package var summary: AdapterSummary {
         AdapterSummary(
@@ -98,4 +113,8 @@ package struct AdapterSummary: Equatable, Sendable {
     package let replacements: [String]
     package let tokenRows: Int
     package let byteCount: Int
+}
+
+extension Digest {
+    var hexadecimal: String { map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() }
 }

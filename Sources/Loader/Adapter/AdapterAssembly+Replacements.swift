@@ -30,7 +30,19 @@ extension AdapterAssembly {
                     advice: "save the adapter again with a recent version of PEFT")
             }
         }
+        if inventory.tiesWordEmbeddings { tie(&replacements) }
         return replacements
+    }
+
+    /// In a tied model a plain tensor of one side is loaded into the parameter that both share. What `modules_to_save`
+    /// names has a copy of its own instead.
+    private func tie(_ replacements: inout [String: TensorView]) {
+        let sides = [ModuleInventory.embedding, ModuleInventory.head].compactMap { inventory[$0] }
+        for (side, other) in zip(sides, sides.reversed()) where !isSaved(side) && !isSaved(other) {
+            if let shared = replacements[side.weightName], replacements[other.weightName] == nil {
+                replacements[other.weightName] = shared
+            }
+        }
     }
 
     /// As PEFT wraps them: by the end of the name, without a dot before it.
@@ -62,14 +74,6 @@ extension AdapterAssembly {
     private func check(
         _ tensor: TensorView, shape: [Int], _ module: ModuleInventory.Module
     ) throws(LoadError) {
-        let isVocabulary = module.kind == .embedding || module.name == ModuleInventory.head
-        if isVocabulary, tensor.shape.count == 2, tensor.shape.last == shape.last, tensor.shape != shape {
-            throw LoadError(
-                .unsupported, file: tensor.file, field: tensor.name,
-                "the adapter was trained on a vocabulary resized to \(tensor.shape.first ?? 0) tokens,"
-                    + " the base has \(shape.first ?? 0)",
-                advice: "resize the base's embeddings with transformers and save it")
-        }
         guard tensor.shape == shape else {
             throw LoadError(
                 .mismatch, file: tensor.file, field: tensor.name, expected: TensorShape.describe(shape),
@@ -142,7 +146,7 @@ extension AdapterAssembly {
         module.name == ModuleInventory.head && inventory.tiesWordEmbeddings
     }
 
-    private func tokenSelection(of module: String) -> AdapterConfiguration.TokenSelection? {
+    func tokenSelection(of module: String) -> AdapterConfiguration.TokenSelection? {
         configuration.tokens.first { selection in
             guard let name = selection.module else {
                 return module == ModuleInventory.embedding

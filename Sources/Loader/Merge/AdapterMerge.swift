@@ -23,7 +23,7 @@ package struct AdapterMerge {
         headFormat = base.weights.head.matrix.format
         self.base = base
         self.compute = compute
-        linear = self.base.inventory.modules.filter { $0.kind == .linear && changes($0) }
+        linear = adapter.inventory.modules.filter { $0.kind == .linear && changes($0) }
         report.warn(adapter.warnings)
     }
 
@@ -60,7 +60,7 @@ package struct AdapterMerge {
 
     /// What an embedding's rows are computed from when they are asked for.
     private var embeddingBytes: Int {
-        guard let module = base.inventory[ModuleInventory.embedding], changes(module) else { return 0 }
+        guard let module = adapter.inventory[ModuleInventory.embedding], changes(module) else { return 0 }
         let floats =
             (adapter.updates[module.name].map { $0.a.count + $0.b.count + $0.b.count / max(1, $0.rank) } ?? 0)
             + (tokenRows(module.name)?.rows.count ?? 0)
@@ -86,7 +86,11 @@ package struct AdapterMerge {
 
     private func changes(_ module: ModuleInventory.Module) -> Bool {
         adapter.updates[module.name] != nil || adapter.replacements[module.weightName] != nil
-            || tokenRows(module.name) != nil
+            || tokenRows(module.name) != nil || isResized(module)
+    }
+
+    private func isResized(_ module: ModuleInventory.Module) -> Bool {
+        base.inventory[module.name]?.weightShape != module.weightShape
     }
 
     /// What the update is added to: the adapter's own copy of the module, if it has one, else the base's V.
@@ -98,18 +102,19 @@ package struct AdapterMerge {
             } else {
                 try base.source(of: module.name)
             }
-        guard let rows = tokenRows(module.name) else { return source }
-        guard adapter.updates[module.name] == nil else {
+        let rows = tokenRows(module.name)
+        guard rows != nil || source.rows != shape[0] else { return source }
+        guard rows == nil || adapter.updates[module.name] == nil else {
             throw LoadError(
                 .unsupported, file: adapter.folder, field: module.name,
                 "trainable tokens and a low-rank update of the same module are not supported",
                 advice: "train them in separate modules")
         }
-        return ReplacedRows(base: source, rows: rows)
+        return ReplacedRows(base: source, rows: rows, count: shape[0])
     }
 
     private mutating func mergeEmbedding() throws {
-        guard let module = base.inventory[ModuleInventory.embedding], changes(module) else { return }
+        guard let module = adapter.inventory[ModuleInventory.embedding], changes(module) else { return }
         let source = try source(module)
         guard let update = adapter.updates[module.name] else {
             base.weights.embedding = Embedding(source: source)
@@ -137,7 +142,9 @@ package struct AdapterMerge {
         current = nil
         raisedBytes += try result.matrix.byteCount - plannedBytes(of: module)
         // An update that asks for nothing leaves V where and as it is.
-        let isBase = result.change?.isChange == false && adapter.replacements[module.weightName] == nil
+        let isBase =
+            result.change?.isChange == false && adapter.replacements[module.weightName] == nil
+            && !isResized(module)
         replace(module.name) { linear in
             if !isBase { linear.matrix = result.matrix }
             if let update, let added = update.outputBias {
@@ -156,7 +163,7 @@ package struct AdapterMerge {
 
     /// Biases and norm weights, which an adapter replaces whole.
     private mutating func replaceVectors() throws {
-        for module in base.inventory.modules {
+        for module in adapter.inventory.modules {
             if let biasName = module.biasName, let bias = adapter.replacements[biasName] {
                 let values = try vector(bias, count: module.outputs)
                 replace(module.name) { $0.bias = values }

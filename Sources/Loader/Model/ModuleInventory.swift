@@ -17,6 +17,9 @@ package struct ModuleInventory: Equatable, Sendable {
         package let inputs: Int
         package let hasBias: Bool
 
+        /// Whether it has a row for each token.
+        package var isVocabulary: Bool { kind == .embedding || name == ModuleInventory.head }
+
         package var weightName: String { name + ".weight" }
         package var biasName: String? { hasBias ? name + ".bias" : nil }
 
@@ -32,7 +35,7 @@ package struct ModuleInventory: Equatable, Sendable {
 
     /// In the order of the forward pass; `lm_head` is last and is there although it may share its weight with
     /// `model.embed_tokens`, because adapters treat the two apart.
-    package let modules: [Module]
+    package private(set) var modules: [Module]
     package let layerCount: Int
     package let tiesWordEmbeddings: Bool
     private let indices: [String: Int]
@@ -56,6 +59,22 @@ package struct ModuleInventory: Equatable, Sendable {
         tiesWordEmbeddings = configuration.tiesWordEmbeddings
         indices = Dictionary(uniqueKeysWithValues: modules.enumerated().map { ($1.name, $0) })
     }
+
+    /// The same model with another number of tokens, as transformers' `resize_token_embeddings` makes it.
+    package func resized(vocabularySize: Int) -> ModuleInventory {
+        var copy = self
+        copy.modules = modules.map { module in
+            guard module.isVocabulary else { return module }
+            let isEmbedding = module.kind == .embedding
+            return Module(
+                name: module.name, kind: module.kind, outputs: isEmbedding ? module.outputs : vocabularySize,
+                inputs: isEmbedding ? vocabularySize : module.inputs, hasBias: module.hasBias)
+        }
+        return copy
+    }
+
+    /// Tokens that the embedding has rows for.
+    package var vocabularySize: Int { self[Self.embedding]?.inputs ?? 0 }
 
     package subscript(name: String) -> Module? {
         indices[name].map { modules[$0] }

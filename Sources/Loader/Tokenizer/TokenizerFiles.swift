@@ -5,21 +5,24 @@ package enum TokenizerFiles {
     /// A `tokenizer.json` says itself which tokens are added around a text (its `post_processor`), so
     /// `add_bos_token` and `add_eos_token` in `tokenizer_config.json` are not consulted for it. Beside a bare
     /// `tokenizer.model` an `add_bos_token` of false is honoured.
-    package static func load(_ files: ModelFiles) throws -> (any Tokenizer)? {
+    ///
+    /// - Parameter companions: where `tokenizer_config.json` and what belongs to it lie, if elsewhere.
+    package static func load(
+        _ files: ModelFiles, configuration companions: ModelFiles? = nil
+    ) throws -> (any Tokenizer)? {
         let json = "tokenizer.json"
         if let bytes = try files.bytes(of: json) {
-            return try TokenizerFile.read(bytes, file: files.path(of: json))
+            var tokenizer = try TokenizerFile.read(bytes, file: files.path(of: json))
+            tokenizer.eosID = try TokenizerConfiguration(companions ?? files).token("eos_token").flatMap(tokenizer.id)
+            return tokenizer
         }
         let model = "tokenizer.model"
         guard let bytes = try files.bytes(of: model) else { return nil }
-        return try SentencePieceTokenizer(
-            serialized: bytes, file: files.path(of: model), addsBOS: try addsBOS(files))
-    }
-
-    private static func addsBOS(_ files: ModelFiles) throws -> Bool {
-        let name = "tokenizer_config.json"
-        guard let bytes = try files.bytes(of: name) else { return true }
-        let root = try JSONComponent(parsing: bytes, file: files.path(of: name))
-        return try root.bool("add_bos_token", absent: true)
+        let configuration = try TokenizerConfiguration(companions ?? files)
+        var tokenizer = try SentencePieceTokenizer(
+            serialized: bytes, file: files.path(of: model),
+            addsBOS: try configuration.fields.bool("add_bos_token") ?? true)
+        tokenizer.eosID = try configuration.token("eos_token").flatMap(tokenizer.id) ?? tokenizer.eosID
+        return tokenizer
     }
 }

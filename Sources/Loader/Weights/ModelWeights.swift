@@ -7,8 +7,11 @@ package struct ModelWeights: Sendable {
     package var layers: [LayerWeights]
     /// `[hiddenSize]`.
     package var finalNorm: [Float]
-    /// `[vocabularySize, hiddenSize]`.
+    /// `[vocabularySize, hiddenSize]`; an adapter may have another number of tokens than its base.
     package var head: Linear
+
+    /// Tokens that have a logit: rows of the head.
+    package var vocabularySize: Int { head.matrix.rows }
 
     /// Bytes of the matrices, which a decode step reads.
     package var matrixBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }

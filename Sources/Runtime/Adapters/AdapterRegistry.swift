@@ -26,6 +26,8 @@ struct AdapterRegistry {
     private(set) var loads: [Ticket: Load] = [:]
     private var nextTicket = 1
     private(set) var evictions = 0
+    /// Whether a name means another generation than at the last `takeLanguages`.
+    private var hasNewMeanings = false
 
     /// - Parameters:
     ///   - adapters: names and the folders that they stand for.
@@ -77,7 +79,19 @@ struct AdapterRegistry {
     /// Keeps a generation until `release`.
     mutating func lease(_ identity: AdapterIdentity) { residents.lease(identity) }
 
-    func weights(_ identity: AdapterIdentity) -> ModelWeights? { residents[identity]?.weights }
+    func model(_ identity: AdapterIdentity) -> ServedModel? { residents[identity]?.model }
+
+    /// The languages of what the names mean now, if that has changed since the last call.
+    mutating func takeLanguages() -> [String: LanguageDirectory.Entry]? {
+        guard hasNewMeanings else { return nil }
+        hasNewMeanings = false
+        return entries.reduce(into: [:]) { languages, entry in
+            guard let generation = entry.value.current, !entry.value.isDisabled,
+                let model = residents[AdapterIdentity(name: entry.key, generation: generation)]?.model
+            else { return }
+            languages[entry.key] = (generation, model.language)
+        }
+    }
 
     /// Gives a lease back.
     /// - Returns: whether the generation has left memory with it.
@@ -167,13 +181,13 @@ struct AdapterRegistry {
     /// Makes a merged adapter visible: from here on the name means it.
     /// - Returns: its identity; the generation before, if it has left memory already.
     mutating func publish(
-        _ ticket: Ticket, digest: String, weights: ModelWeights
+        _ ticket: Ticket, digest: String, model: ServedModel
     ) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
         guard let load = loads[ticket] else { return nil }
         let published = entries[load.name]?.published ?? [:]
         let number = published[digest] ?? published.count + 1
         let identity = AdapterIdentity(name: load.name, generation: number)
-        residents.add(identity, digest: digest, weights: weights, bytes: load.charged)
+        residents.add(identity, digest: digest, model: model, bytes: load.charged)
         return (identity, finish(load, identity, digest))
     }
 
@@ -203,6 +217,7 @@ struct AdapterRegistry {
         entry.isPinned = false
         entry.isDisabled = disable
         entries[name] = entry
+        hasNewMeanings = true
         return identity.flatMap { dropIfDone($0) ? $0 : nil }
     }
 
@@ -245,6 +260,7 @@ extension AdapterRegistry {
             entry.isPinned = load.isPinned
             entry.isDisabled = false
             entry.current = identity.generation
+            hasNewMeanings = true
         }
         entries[load.name] = entry
         return before.flatMap { dropIfDone($0) ? $0 : nil }
@@ -268,6 +284,7 @@ extension AdapterRegistry {
 
     private mutating func evict(_ identity: AdapterIdentity) {
         entries[identity.name]?.current = nil
+        hasNewMeanings = true
         residents.remove(identity)
         evictions += 1
     }

@@ -1,10 +1,16 @@
 import DoraLoader
 
+/// What answers a request.
+struct ServedModel {
+    let weights: ModelWeights
+    let language: Language
+}
+
 /// The merged adapters in memory: what they take, who uses them, and which was used when.
 struct ResidentAdapters {
     struct Resident {
         let digest: String
-        let weights: ModelWeights
+        let model: ServedModel
         let bytes: Int
         /// Requests that are bound to it.
         fileprivate(set) var leases = 0
@@ -23,10 +29,10 @@ struct ResidentAdapters {
         all.filter { $0.value.leases == 0 }.sorted { $0.value.lastUsed < $1.value.lastUsed }.map(\.key)
     }
 
-    mutating func add(_ identity: AdapterIdentity, digest: String, weights: ModelWeights, bytes: Int) {
+    mutating func add(_ identity: AdapterIdentity, digest: String, model: ServedModel, bytes: Int) {
         clock += 1
         guard all[identity] == nil else { return }
-        all[identity] = Resident(digest: digest, weights: weights, bytes: bytes, lastUsed: clock)
+        all[identity] = Resident(digest: digest, model: model, bytes: bytes, lastUsed: clock)
     }
 
     mutating func lease(_ identity: AdapterIdentity) {

@@ -13,6 +13,8 @@ struct Batch {
     private struct Running {
         let request: EngineRequest
         let adapter: AdapterIdentity?
+        let promptTokens: Int
+        let hasText: Bool
         var sequence: any RunningRequest
         let queueTime: Duration
         let mergeTime: Duration
@@ -29,21 +31,17 @@ struct Batch {
     private static let mostBlocks = 1 << 15
 
     let pass: ForwardPass
-    private let limits: RunningSequence.Limits
-    private let tokenizer: (any Tokenizer)?
+    /// Positions that a sequence may have.
+    private let context: Int
     private let maximumSequences: Int
     /// Blocks of keys and values that may exist.
     let blockBudget: Int
     private var running: [Running] = []
     var prefixes = PrefixCache()
 
-    init(
-        pass: ForwardPass, limits: RunningSequence.Limits, tokenizer: (any Tokenizer)?, maximumSequences: Int,
-        blockBudget: Int
-    ) {
+    init(pass: ForwardPass, context: Int, maximumSequences: Int, blockBudget: Int) {
         self.pass = pass
-        self.limits = limits
-        self.tokenizer = tokenizer
+        self.context = context
         self.maximumSequences = maximumSequences
         self.blockBudget = min(blockBudget, Self.mostBlocks)
     }
@@ -61,7 +59,7 @@ struct Batch {
             return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
         }
         let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
-        let tokens = isHuge ? limits.context : min(sum, limits.context)
+        let tokens = isHuge ? context : min(sum, context)
         return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
     }
 
@@ -69,8 +67,7 @@ struct Batch {
     func fits(_ work: EngineRequest.Work) -> Bool { blocks(work) <= blockBudget }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
-    mutating func admit(_ waiting: EngineLoop.Waiting, weights: ModelWeights) -> Bool {
-        let work = waiting.request.work
+    mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel) -> Bool {
         guard running.count < maximumSequences else { return false }
         let held = prefixes.hold(waiting.adapter, work.prompt, atMost: Self.reusableTokens(of: work))
         let needed = blocks(work) - held.count
@@ -84,8 +81,8 @@ struct Batch {
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
             Running(
-                request: waiting.request, adapter: waiting.adapter,
-                sequence: sequence(of: work, weights: weights, cache: cache),
+                request: waiting.request, adapter: waiting.adapter, promptTokens: work.prompt.count,
+                hasText: model.language.tokenizer != nil, sequence: sequence(of: work, by: model, cache: cache),
                 queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
                 charged: needed, held: held))
@@ -99,14 +96,17 @@ struct Batch {
     }
 
     private func sequence(
-        of work: EngineRequest.Work, weights: ModelWeights, cache: KeyValueCache
+        of work: EngineRequest.Work, by model: ServedModel, cache: KeyValueCache
     ) -> any RunningRequest {
         switch work {
         case .generate(let request):
-            RunningSequence(request, weights: weights, cache: cache, limits: limits, tokenizer: tokenizer)
+            RunningSequence(
+                request, weights: model.weights, cache: cache,
+                limits: RunningSequence.Limits(context: context, eosIDs: Set(model.language.eosIDs)),
+                tokenizer: model.language.tokenizer)
         case .score(let request):
             RunningScore(
-                request, weights: weights, cache: cache, width: request.width(blockBudget: blockBudget))
+                request, weights: model.weights, cache: cache, width: request.width(blockBudget: blockBudget))
         }
     }
 
@@ -189,7 +189,7 @@ struct Batch {
     }
 
     private func report(_ text: String, of running: inout Running) {
-        guard running.request.streams, !text.isEmpty || tokenizer == nil else { return }
+        guard running.request.streams, !text.isEmpty || !running.hasText else { return }
         let tokens = running.sequence.tokenIDs[running.reportedTokens...]
         running.reportedTokens += tokens.count
         running.request.report(.piece(text: text, tokenIDs: Array(tokens)))
@@ -220,7 +220,7 @@ struct Batch {
         if !rest.isEmpty { report(rest, of: &ended) }
         let reply = EngineReply(
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
-            promptTokens: ended.request.work.prompt.count,
+            promptTokens: ended.promptTokens,
             cachedTokens: ended.cachedTokens, queueTime: ended.queueTime, mergeTime: ended.mergeTime)
         return Ended(request: ended.request, adapter: ended.adapter, outcome: .finished(reply))
     }

@@ -34,13 +34,14 @@ package final class Engine: Sendable {
     package let context: Int
     private let inbox: Inbox<EngineMessage>
     private let queue: QueueLimit
+    private let directory: LanguageDirectory
     private let root: AdapterRoot?
     /// Looks through the root, which may take long, beside the engine and its callers.
     private let listing = DispatchQueue(label: "adapter root")
 
     /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
     package init(
-        base: BaseModel, tokenizer: (any Tokenizer)?, eosIDs: [Int], options: Options, on compute: Compute
+        base: BaseModel, languages: Languages, options: Options, on compute: Compute
     ) throws {
         configuration = base.configuration
         context = try base.configuration.checkedContext(options.context)
@@ -48,17 +49,19 @@ package final class Engine: Sendable {
         let queue = QueueLimit(options.maximumQueue)
         self.inbox = inbox
         self.queue = queue
+        let directory = LanguageDirectory(base: languages.base, standard: options.standard)
+        self.directory = directory
         root = options.root
         // Unsafe only in the eyes of the compiler: the pass is handed to the engine's thread and used nowhere else.
         nonisolated(unsafe) let pass = try ForwardPass(
             base.configuration, halfCache: options.halfCache, secondTerms: options.secondTerms,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
-        let limits = RunningSequence.Limits(context: context, eosIDs: Set(eosIDs))
+        let context = context
         let thread = Thread {
             // Made on its own thread, the loop never leaves it.
             var loop = EngineLoop(
-                base: base, tokenizer: tokenizer, limits: limits, pass: pass, options: options, queue: queue,
-                inbox: inbox, compute: compute)
+                base: base, languages: languages, directory: directory, context: context, pass: pass,
+                options: options, queue: queue, inbox: inbox, compute: compute)
             loop.run()
         }
         thread.name = "engine"
@@ -70,17 +73,12 @@ package final class Engine: Sendable {
 
     /// Takes a request, or says at once why not: the queue is full, or the prompt is none for this model.
     package func submit(_ request: EngineRequest) throws(EngineError) {
-        do throws(RuntimeError) {
-            switch request.work {
-            case .generate(let generation):
-                try GenerationRequest.check(
-                    generation.prompt, vocabularySize: configuration.vocabularySize, context: context)
-            case .score(let score):
-                try score.check(vocabularySize: configuration.vocabularySize, context: context)
-            }
-        } catch { throw EngineError(error) }
+        var prepared: PreparedWork?
+        if let language = directory.language(of: request.adapter) {
+            prepared = try PreparedWork(request, in: language, context: context)
+        }
         try queue.enter(request.key.connection)
-        inbox.send(.generate(request, ContinuousClock.now))
+        inbox.send(.generate(request, prepared, ContinuousClock.now))
     }
 
     /// Ends a request at the next step; it finishes as cancelled. Unknown keys are none of our business.
@@ -119,7 +117,9 @@ package struct AdapterOrder: Sendable, Equatable {
 }
 
 enum EngineMessage: Sendable {
-    case generate(EngineRequest, ContinuousClock.Instant)
+    case generate(EngineRequest, PreparedWork?, ContinuousClock.Instant)
+    /// A request was put into its generation's language, or could not be.
+    case prepared(RequestKey, Result<PreparedWork, EngineError>)
     case cancel(RequestKey)
     case cancelAll(Int)
     case load(AdapterOrder, @Sendable (Result<AdapterIdentity, EngineError>) -> Void)
@@ -127,6 +127,6 @@ enum EngineMessage: Sendable {
     case adapters(onDisk: [String], @Sendable ([AdapterStatus]) -> Void)
     case statistics(@Sendable (EngineStatistics) -> Void)
     /// An adapter was read from its folder, or could not be.
-    case read(AdapterRegistry.Ticket, Result<Adapter, EngineError>)
+    case read(AdapterRegistry.Ticket, Result<ReadAdapter, EngineError>)
     case stop
 }

@@ -1,11 +1,21 @@
 import DoraLoader
 import Foundation
 
+/// An adapter's files, read.
+struct ReadAdapter: Sendable {
+    let adapter: Adapter
+    let language: Language
+
+    /// Equal for equal contents, the tokenizer included.
+    var digest: String { adapter.digest(withTokenizer: language.digest) }
+}
+
 /// A load whose adapter has been read: its matrices are merged a few tiles at a time, between the steps.
 struct PendingMerge {
     let ticket: AdapterRegistry.Ticket
     let name: String
     let digest: String
+    let language: Language
     var merge: AdapterMerge
     var time = Duration.zero
 }
@@ -43,29 +53,32 @@ extension EngineLoop {
         guard !isReading, merges.count < 2, !toRead.isEmpty else { return }
         isReading = true
         let load = toRead.removeFirst()
-        let (inbox, inventory, baseName) = (inbox, base.inventory, base.name)
+        let (inbox, inventory, baseName, languages) = (inbox, base.inventory, base.name, languages)
         Thread.detachNewThread {
-            let result: Result<Adapter, EngineError>
-            do throws(LoadError) {
-                result = .success(try Adapter(folder: load.folder, fitting: inventory, baseName: baseName))
+            let result: Result<ReadAdapter, EngineError>
+            do {
+                let adapter = try Adapter(folder: load.folder, fitting: inventory, baseName: baseName)
+                result = .success(ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
             } catch { result = .failure(EngineError(error)) }
             inbox.send(.read(load.ticket, result))
         }
     }
 
-    mutating func prepareMerge(_ ticket: AdapterRegistry.Ticket, _ result: Result<Adapter, EngineError>) {
+    mutating func prepareMerge(_ ticket: AdapterRegistry.Ticket, _ result: Result<ReadAdapter, EngineError>) {
         isReading = false
         guard let load = registry.loads[ticket] else { return }
         do {
-            let adapter = try result.get()
-            if let (identity, gone) = try registry.revive(ticket, digest: adapter.digest) {
+            let read = try result.get()
+            if let (identity, gone) = try registry.revive(ticket, digest: read.digest) {
                 if let gone { forget(gone) }
                 serve(ticket, identity)
                 return
             }
-            let merge = AdapterMerge(of: adapter, into: base, on: compute)
+            let merge = AdapterMerge(of: read.adapter, into: base, on: compute)
             try charge(ticket, bytes: merge.plannedBytes)
-            merges.append(PendingMerge(ticket: ticket, name: load.name, digest: adapter.digest, merge: merge))
+            merges.append(
+                PendingMerge(
+                    ticket: ticket, name: load.name, digest: read.digest, language: read.language, merge: merge))
         } catch { failLoad(ticket, load.name, EngineError(error)) }
     }
 
@@ -109,7 +122,8 @@ extension EngineLoop {
         let report = pending.merge.report
         guard
             let (identity, gone) = registry.publish(
-                pending.ticket, digest: pending.digest, weights: pending.merge.base.weights)
+                pending.ticket, digest: pending.digest,
+                model: ServedModel(weights: pending.merge.base.weights, language: pending.language))
         else { return }
         statistics.merges += 1
         if let gone { forget(gone) }
@@ -124,11 +138,12 @@ extension EngineLoop {
 
     /// Queues those who waited for a load.
     private mutating func serve(_ ticket: AdapterRegistry.Ticket, _ identity: AdapterIdentity) {
+        publishLanguages()
         for reply in loadReplies.removeValue(forKey: ticket) ?? [] { reply(.success(identity)) }
-        for (request, arrival) in waitingForLoad.removeValue(forKey: ticket) ?? [] {
-            if case .named(let name, let generation?) = request.adapter, generation != identity.generation {
+        for waiting in waitingForLoad.removeValue(forKey: ticket) ?? [] {
+            if case .named(let name, let generation?) = waiting.request.adapter, generation != identity.generation {
                 fail(
-                    request,
+                    waiting.request,
                     EngineError(
                         .notFound, "unknown_generation",
                         "adapter '\(name)' has changed: it is at generation \(identity.generation)",
@@ -136,10 +151,10 @@ extension EngineLoop {
                 continue
             }
             registry.lease(identity)
-            enqueue(
-                Waiting(
-                    request: request, adapter: identity, arrival: arrival,
-                    mergeTime: ContinuousClock.now - arrival))
+            var bound = waiting
+            bound.adapter = identity
+            bound.mergeTime = ContinuousClock.now - waiting.arrival
+            enqueue(bound)
         }
         if registry.dropIfDone(identity) { forget(identity) }
     }

@@ -4,16 +4,19 @@ import Foundation
 
 /// The engine's thread: takes messages, runs steps, and merges adapters between them.
 struct EngineLoop {
-    /// A request that has its weights and waits for a place among the running.
+    /// A request that waits: for its adapter, for being put into its adapter's language, for a place among the running.
     struct Waiting {
         let request: EngineRequest
-        let adapter: AdapterIdentity?
+        var prepared: PreparedWork?
+        var adapter: AdapterIdentity?
         let arrival: ContinuousClock.Instant
         var mergeTime = Duration.zero
     }
 
-    let tokenizer: (any Tokenizer)?
     let base: BaseModel
+    let languages: Languages
+    let directory: LanguageDirectory
+    let context: Int
     let options: Engine.Options
     let queueLimit: QueueLimit
     let inbox: Inbox<EngineMessage>
@@ -21,8 +24,9 @@ struct EngineLoop {
     var registry: AdapterRegistry
     var queue = FairQueue<AdapterIdentity?, Waiting>()
     /// Requests that wait for a load, in the order of their arrival.
-    var waitingForLoad:
-        [AdapterRegistry.Ticket: [(request: EngineRequest, arrival: ContinuousClock.Instant)]] = [:]
+    var waitingForLoad: [AdapterRegistry.Ticket: [Waiting]] = [:]
+    /// Requests that are being put into their generation's language, which they have leased.
+    var inPreparation: [RequestKey: Waiting] = [:]
     var loadReplies: [AdapterRegistry.Ticket: [@Sendable (Result<AdapterIdentity, EngineError>) -> Void]] =
         [:]
     /// Loads whose files are still to be read.
@@ -33,11 +37,13 @@ struct EngineLoop {
     var statistics = EngineStatistics()
 
     init(
-        base: BaseModel, tokenizer: (any Tokenizer)?, limits: RunningSequence.Limits, pass: ForwardPass,
+        base: BaseModel, languages: Languages, directory: LanguageDirectory, context: Int, pass: ForwardPass,
         options: Engine.Options, queue: QueueLimit, inbox: Inbox<EngineMessage>, compute: Compute
     ) {
         self.base = base
-        self.tokenizer = tokenizer
+        self.languages = languages
+        self.directory = directory
+        self.context = context
         self.options = options
         self.inbox = inbox
         self.compute = compute
@@ -46,7 +52,7 @@ struct EngineLoop {
             budget: options.adapterBytes, adapters: options.adapters, standard: options.standard,
             root: options.root)
         batch = Batch(
-            pass: pass, limits: limits, tokenizer: tokenizer, maximumSequences: options.maximumSequences,
+            pass: pass, context: context, maximumSequences: options.maximumSequences,
             blockBudget: options.keyValueBytes / pass.geometry.blockBytes)
     }
 
@@ -58,6 +64,7 @@ struct EngineLoop {
                 if case .stop = message { return }
                 take(message)
             }
+            publishLanguages()
             admit()
             let stepTime = ContinuousClock().measure { step() }
             mergeBeside(batch.isEmpty ? .zero : stepTime)
@@ -67,7 +74,9 @@ struct EngineLoop {
 
     private mutating func take(_ message: EngineMessage) {
         switch message {
-        case .generate(let request, let arrival): bind(request, arrival)
+        case .generate(let request, let prepared, let arrival):
+            bind(Waiting(request: request, prepared: prepared, arrival: arrival))
+        case .prepared(let key, let result): take(key, result)
         case .cancel(let key): cancel { $0 == key }
         case .cancelAll(let connection):
             cancel { $0.connection == connection }
@@ -84,23 +93,60 @@ struct EngineLoop {
     // MARK: Requests
 
     /// Binds a request to a generation, for good, and queues it; or lets it wait for the load that makes one.
-    private mutating func bind(_ request: EngineRequest, _ arrival: ContinuousClock.Instant) {
-        guard batch.fits(request.work) else {
-            fail(request, .tooLong(request.work))
-            return
-        }
+    private mutating func bind(_ waiting: Waiting) {
         do throws(EngineError) {
-            switch try registry.resolve(request.adapter) {
-            case .ready(let identity): enqueue(Waiting(request: request, adapter: identity, arrival: arrival))
+            if let work = waiting.prepared?.work, !batch.fits(work) { throw .tooLong(work) }
+            switch try registry.resolve(waiting.request.adapter) {
+            case .ready(let identity):
+                var bound = waiting
+                bound.adapter = identity
+                enqueue(bound)
             case .waiting(let ticket, let starting):
-                waitingForLoad[ticket, default: []].append((request, arrival))
+                waitingForLoad[ticket, default: []].append(waiting)
                 if let starting { read(starting) }
             }
-        } catch { fail(request, error) }
+        } catch { fail(waiting.request, error) }
     }
 
+    /// Queues a request that is bound to a generation, once it is in the generation's language.
     mutating func enqueue(_ waiting: Waiting) {
-        queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
+        guard let language = model(of: waiting.adapter)?.language, waiting.prepared?.language !== language else {
+            queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
+            return
+        }
+        inPreparation[waiting.request.key] = waiting
+        waiting.request.elsewhere { [inbox, context, request = waiting.request] in
+            let result: Result<PreparedWork, EngineError>
+            do throws(EngineError) {
+                result = .success(try PreparedWork(request, in: language, context: context))
+            } catch { result = .failure(error) }
+            inbox.send(.prepared(request.key, result))
+        }
+    }
+
+    /// Takes back what was prepared elsewhere, unless it was cancelled meanwhile.
+    private mutating func take(_ key: RequestKey, _ result: Result<PreparedWork, EngineError>) {
+        guard var waiting = inPreparation.removeValue(forKey: key) else { return }
+        do throws(EngineError) {
+            let prepared = try result.get()
+            guard batch.fits(prepared.work) else { throw .tooLong(prepared.work) }
+            waiting.prepared = prepared
+            enqueue(waiting)
+        } catch {
+            release(waiting.adapter)
+            fail(waiting.request, error)
+        }
+    }
+
+    private func model(of adapter: AdapterIdentity?) -> ServedModel? {
+        guard let adapter else { return ServedModel(weights: base.weights, language: languages.base) }
+        return registry.model(adapter)
+    }
+
+    /// Lets the senders of requests know of changes.
+    mutating func publishLanguages() {
+        guard let languages = registry.takeLanguages() else { return }
+        directory.replace(languages)
     }
 
     mutating func fail(_ request: EngineRequest, _ error: EngineError) {
@@ -112,13 +158,13 @@ struct EngineLoop {
     /// Moves those whose turn it is into the batch, as far as places and memory go.
     private mutating func admit() {
         while let waiting = queue.first {
-            let weights = waiting.adapter.map { registry.weights($0) } ?? base.weights
-            guard let weights else {
+            guard let model = model(of: waiting.adapter), let work = waiting.prepared?.work else {
                 _ = queue.next()
+                release(waiting.adapter)
                 fail(waiting.request, EngineError(.internalError, "internal", "the adapter is gone"))
                 continue
             }
-            guard batch.admit(waiting, weights: weights) else { return }
+            guard batch.admit(waiting, work, by: model) else { return }
             _ = queue.next()
             queueLimit.leave(waiting.request.key.connection, forPlace: true)
         }
@@ -127,9 +173,11 @@ struct EngineLoop {
     private mutating func cancel(_ isMeant: (RequestKey) -> Bool) {
         var idle = queue.remove { isMeant($0.request.key) }
         for (ticket, requests) in waitingForLoad {
-            let meant = requests.filter { isMeant($0.request.key) }
             waitingForLoad[ticket] = requests.filter { !isMeant($0.request.key) }
-            idle += meant.map { Waiting(request: $0.request, adapter: nil, arrival: $0.arrival) }
+            idle += requests.filter { isMeant($0.request.key) }
+        }
+        for key in inPreparation.keys.filter(isMeant) {
+            if let waiting = inPreparation.removeValue(forKey: key) { idle.append(waiting) }
         }
         for waiting in idle {
             queueLimit.leave(waiting.request.key.connection, forPlace: false)
@@ -178,7 +226,7 @@ struct EngineLoop {
     private func currentStatistics() -> EngineStatistics {
         var now = statistics
         now.running = batch.count
-        now.queued = queue.count
+        now.queued = queue.count + inPreparation.count
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBlocks * batch.pass.geometry.blockBytes
@@ -211,7 +259,7 @@ extension EngineReply {
         completion.finishReason = .cancelled
         return EngineReply(
             completion: completion, scores: nil, adapter: waiting.adapter,
-            promptTokens: waiting.request.work.prompt.count,
+            promptTokens: waiting.prepared?.work.prompt.count ?? 0,
             cachedTokens: 0, queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
     }
 }

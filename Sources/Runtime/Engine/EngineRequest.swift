@@ -27,20 +27,56 @@ package struct EngineRequest: Sendable {
 
     package let key: RequestKey
     package let adapter: AdapterChoice
-    package let work: Work
+    /// Puts the request into the language of the generation that will answer it: on the thread of whoever sends it if
+    /// that is known there, else `elsewhere`.
+    package let prepare: @Sendable (Language) throws(EngineError) -> Work
+    /// Runs what it is given on a thread that may take its time: not the engine's.
+    package let elsewhere: @Sendable (@escaping @Sendable () -> Void) -> Void
     /// Whether pieces of the text are wanted as they are made.
     package let streams: Bool
     package let report: @Sendable (EngineEvent) -> Void
 
     package init(
-        key: RequestKey, adapter: AdapterChoice, work: Work, streams: Bool,
+        key: RequestKey, adapter: AdapterChoice, streams: Bool,
+        elsewhere: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void,
+        prepare: @escaping @Sendable (Language) throws(EngineError) -> Work,
         report: @escaping @Sendable (EngineEvent) -> Void
     ) {
         self.key = key
         self.adapter = adapter
-        self.work = work
+        self.prepare = prepare
+        self.elsewhere = elsewhere
         self.streams = streams
         self.report = report
+    }
+
+    /// A request in token ids, which are the same in every language.
+    package init(
+        key: RequestKey, adapter: AdapterChoice, work: Work, streams: Bool,
+        report: @escaping @Sendable (EngineEvent) -> Void
+    ) {
+        self.init(
+            key: key, adapter: adapter, streams: streams, elsewhere: { $0() }, prepare: { _ in work }, report: report)
+    }
+}
+
+/// A request in the language of a generation.
+struct PreparedWork: Sendable {
+    let work: EngineRequest.Work
+    let language: Language
+
+    /// - Throws: `EngineError` when the request is none for such a model.
+    init(_ request: EngineRequest, in language: Language, context: Int) throws(EngineError) {
+        work = try request.prepare(language)
+        self.language = language
+        do throws(RuntimeError) {
+            switch work {
+            case .generate(let generation):
+                try GenerationRequest.check(
+                    generation.prompt, vocabularySize: language.vocabularySize, context: context)
+            case .score(let score): try score.check(vocabularySize: language.vocabularySize, context: context)
+            }
+        } catch { throw EngineError(error) }
     }
 }
 

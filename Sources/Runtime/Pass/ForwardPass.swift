@@ -24,7 +24,7 @@ package final class ForwardPass {
     private let up: Rows
     private let projected: Rows
     private let headInput: Activations
-    private let logits: Rows
+    private var logits: Rows
 
     /// Rows of logits computed at a time; each is a whole vocabulary.
     private static let logitRows = 16
@@ -58,10 +58,10 @@ package final class ForwardPass {
         up = try Rows(chunk, configuration.intermediateSize)
         projected = try Rows(chunk, configuration.hiddenSize)
         headInput = try rows(Self.logitRows, configuration.hiddenSize)
-        logits = try Rows(Self.logitRows, configuration.vocabularySize)
+        logits = try Rows(Self.logitRows, configuration.vocabularySize)  // grows for an adapter's larger head
     }
 
-    /// Runs the parts of all sequences together and hands the logits `[vocabularySize]` of each wanted token to `body`,
+    /// Runs the parts of all sequences together and hands the logits of each wanted token, one a row of its head, to `body`,
     /// with the part's index and the token's in it.
     /// - Precondition: at most `chunk` tokens in all, at least one a part, ids below `vocabularySize`, each cache once.
     package func step(
@@ -197,12 +197,15 @@ package final class ForwardPass {
                 heads.append(StepRows(weights: weights, rows: index..<index + 1))
             }
             headInput.refill(tokens: some.count)
+            let widest = heads.map(\.weights.vocabularySize).max() ?? 0
+            if logits.columns < widest { logits = try Rows(Self.logitRows, widest) }
             try product.multiply(
                 headInput, parts: heads, into: [BatchProduct.Target(logits) { $0.head }])
             for (index, place) in some.enumerated() {
                 try body(
                     place.part, place.token,
-                    UnsafeBufferPointer(start: logits.row(index), count: logits.columns))
+                    UnsafeBufferPointer(
+                        start: logits.row(index), count: heads[index].weights.vocabularySize))
             }
         }
     }

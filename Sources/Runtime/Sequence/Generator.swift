@@ -43,7 +43,7 @@ package final class Generator {
 
     /// The log probability of each token, given those before it.
     package func score(_ request: ScoreRequest) throws -> Scores {
-        try request.check(vocabularySize: pass.configuration.vocabularySize, context: context)
+        try request.check(vocabularySize: weights.vocabularySize, context: context)
         var running = RunningScore(
             request, weights: weights, cache: KeyValueCache(geometry: pass.geometry),
             width: RunningScore.mostBranches)
@@ -58,6 +58,6 @@ package final class Generator {
 
     private func check(_ prompt: [Int]) throws(RuntimeError) {
         try GenerationRequest.check(
-            prompt, vocabularySize: pass.configuration.vocabularySize, context: context)
+            prompt, vocabularySize: weights.vocabularySize, context: context)
     }
 }

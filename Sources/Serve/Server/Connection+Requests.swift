@@ -152,7 +152,7 @@ extension Connection {
     /// Sends a request to the engine; `take` gets its events back on the event loop, unless the client has gone.
     private func submit(
         _ serial: Int, _ adapter: AdapterChoice, streams: Bool,
-        _ work: (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
+        _ work: @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
         _ take: @escaping (_ connection: Connection, _ event: EngineEvent) -> Void
     ) {
         guard let context else { return }
@@ -164,15 +164,27 @@ extension Connection {
                 connection.receive(serial, event, take)
             }
         }
-        do {
+        do throws(EngineError) {
             if state.isDraining { throw EngineError.draining }
             try state.engine.submit(
                 EngineRequest(
-                    key: RequestKey(connection: number, serial: serial), adapter: adapter,
-                    work: work(state.tokenizer, state.model), streams: streams, report: report))
-        } catch let problem as Prompt.Problem {
-            report(.failed(EngineError(.invalidRequest, "bad_prompt", "\(problem)", param: "prompt")))
-        } catch { report(.failed(EngineError(error))) }
+                    key: RequestKey(connection: number, serial: serial), adapter: adapter, streams: streams,
+                    elsewhere: { eventLoop.execute($0) }, prepare: Self.preparation(work, model: state.model),
+                    report: report))
+        } catch { report(.failed(error)) }
+    }
+
+    private static func preparation(
+        _ work: @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
+        model: String
+    ) -> @Sendable (Language) throws(EngineError) -> EngineRequest.Work {
+        { language throws(EngineError) in
+            do {
+                return try work(language.tokenizer, model)
+            } catch let problem as Prompt.Problem {
+                throw EngineError(.invalidRequest, "bad_prompt", "\(problem)", param: "prompt")
+            } catch { throw EngineError(error) }
+        }
     }
 
     private func receive(_ serial: Int, _ event: EngineEvent, _ take: (Connection, EngineEvent) -> Void) {

@@ -7,7 +7,6 @@ import Synchronization
 /// What all connections share: the engine, the limits, and who is connected.
 final class ServerState: Sendable {
     let engine: Engine
-    let tokenizer: (any Tokenizer)?
     let model: String
     let limits: ConnectionLimits
     let token: [UInt8]?
@@ -25,11 +24,10 @@ final class ServerState: Sendable {
     private let connections = Mutex(Connections())
 
     init(
-        engine: Engine, tokenizer: (any Tokenizer)?, model: String, limits: ConnectionLimits, token: [UInt8]?,
+        engine: Engine, model: String, limits: ConnectionLimits, token: [UInt8]?,
         logger: Logger, hello: HelloResult, requestDrain: @escaping @Sendable () -> Void
     ) {
         self.engine = engine
-        self.tokenizer = tokenizer
         self.model = model
         self.limits = limits
         self.token = token

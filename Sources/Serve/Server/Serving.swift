@@ -36,7 +36,7 @@ package struct Serving: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
-            engine: engine, tokenizer: base.tokenizer, model: settings.model.model, limits: settings.limits,
+            engine: engine, model: settings.model.model, limits: settings.limits,
             token: settings.token, logger: logger, hello: hello(engine),
             requestDrain: {
                 guard let services = services.withLock({ $0 }) else { return }
@@ -44,7 +44,7 @@ package struct Serving: Sendable {
             })
         let server = LineServer(
             addresses: settings.addresses, state: state, drainTimeout: settings.drainTimeout, group: group,
-            whenListening: { announce($0, hasTokenizer: base.tokenizer != nil) })
+            whenListening: { announce($0, hasTokenizer: base.languages.base.tokenizer != nil) })
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
@@ -103,8 +103,7 @@ package struct Serving: Sendable {
         options.standard = settings.defaultAdapter
         options.notice = { [logger] in logger.log($0) }
         return try Engine(
-            base: base.model, tokenizer: base.tokenizer, eosIDs: base.eosIDs, options: options,
-            on: base.compute)
+            base: base.model, languages: base.languages, options: options, on: base.compute)
     }
 
     /// An adapter that was named must be right before anybody connects.

@@ -20,7 +20,8 @@ struct TestEngine: Sendable {
         options.adapters = adapters.map { ($0, Fixtures.path("adapters/\($0)")) }
         options.root = root
         change(&options)
-        engine = try Engine(base: base, tokenizer: nil, eosIDs: [], options: options, on: Compute(threads: 2))
+        engine = try Engine(
+            base: base, languages: Languages(Language(of: base)), options: options, on: Compute(threads: 2))
     }
 
     func generate(

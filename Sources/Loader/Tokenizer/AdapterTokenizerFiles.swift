@@ -1,0 +1,42 @@
+import Crypto
+
+/// The tokenizer that a trainer saved beside an adapter, where it is not the base's: added tokens, another end of turn,
+/// another chat template.
+package struct AdapterTokenizerFiles: Sendable {
+    /// Where the vocabulary lies: with the adapter, or, if it brings none, with the base.
+    private let vocabulary: ModelFiles
+    /// Where `tokenizer_config.json` and what belongs to it lie.
+    private let configuration: ModelFiles
+    /// Equal for equal files.
+    package let digest: String
+
+    private static let vocabularies = ["tokenizer.json", "tokenizer.model"]
+    private static let companions = [
+        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    ]
+
+    /// Nil if the folder holds no such file, or the very bytes of the base's.
+    /// - Throws: `LoadError` when a file cannot be read.
+    package init?(folder path: String, over base: ModelFiles) throws(LoadError) {
+        let folder = ModelFiles.folder(Folder(path))
+        var hash = SHA256()
+        var isOwn = false
+        var hasVocabulary = false
+        for name in Self.vocabularies + Self.companions {
+            guard let bytes = try folder.bytes(of: name) else { continue }
+            if Self.vocabularies.contains(name) { hasVocabulary = true }
+            if try base.bytes(of: name) != bytes { isOwn = true }
+            hash.update(data: Array(name.utf8))
+            hash.update(data: SHA256.hash(data: bytes).map { $0 })
+        }
+        guard isOwn else { return nil }
+        vocabulary = hasVocabulary ? folder : base
+        configuration = folder
+        digest = hash.finalize().hexadecimal
+    }
+
+    /// - Throws: `LoadError` when the files are no tokenizer, or one that is not supported.
+    package func load() throws -> (any Tokenizer)? {
+        try TokenizerFiles.load(vocabulary, configuration: configuration)
+    }
+}

@@ -1,0 +1,20 @@
+package import DoraLoader
+
+/// How one generation reads and writes: its tokenizer, the tokens that it knows, and what ends an answer. Generations
+/// that read and write alike share one object.
+package final class Language: Sendable {
+    /// Nil where there is none: prompts are token ids then.
+    package let tokenizer: (any Tokenizer)?
+    /// Rows of the embedding and of the head.
+    package let vocabularySize: Int
+    package let eosIDs: [Int]
+    /// Of the files of a tokenizer that came with an adapter; nil for the base's.
+    package let digest: String?
+
+    package init(tokenizer: (any Tokenizer)?, vocabularySize: Int, eosIDs: [Int], digest: String? = nil) {
+        self.tokenizer = tokenizer
+        self.vocabularySize = vocabularySize
+        self.eosIDs = eosIDs
+        self.digest = digest
+    }
+}
