@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 struct dora_sp_model {
@@ -91,6 +92,24 @@ int32_t dora_sp_piece_count(const dora_sp_model *model) {
 
 int32_t dora_sp_bos(const dora_sp_model *model) {
     return model == nullptr ? -1 : model->processor.bos_id();
+}
+
+int32_t dora_sp_eos(const dora_sp_model *model) {
+    return model == nullptr ? -1 : model->processor.eos_id();
+}
+
+int32_t dora_sp_id(const dora_sp_model *model, const char *text, size_t length) {
+    if (model == nullptr || text == nullptr) return -1;
+    int32_t found = -1;
+    guarded([&] {
+        // The library answers with the unknown piece for what it does not have.
+        const int id = model->processor.PieceToId({text, length});
+        if (id >= 0 && id < model->processor.GetPieceSize() &&
+            std::string_view(model->processor.IdToPiece(id)) == std::string_view(text, length))
+            found = id;
+        return DORA_SP_OK;
+    });
+    return found;
 }
 
 dora_sp_status dora_sp_piece(

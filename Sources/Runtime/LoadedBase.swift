@@ -6,7 +6,7 @@ package struct LoadedBase {
     package let settings: ModelSettings
     package let tokenizer: (any Tokenizer)?
     package var model: BaseModel
-    package let eosIDs: [Int]
+    package let defaults: GenerationDefaults
     package let warnings: [LoadWarning]
     package let compute: Compute
     package let loadTime: Duration
@@ -21,10 +21,12 @@ package struct LoadedBase {
         model = try BaseModel(
             files, quantization: settings.quantization, storage: settings.storage, on: compute,
             progress: progress)
-        let defaults = try GenerationDefaults(files, configuration: model.configuration)
-        eosIDs = defaults.eosIDs
+        defaults = try GenerationDefaults(files, configuration: model.configuration)
         tokenizer = try TokenizerFiles.load(files)
         warnings = model.warnings + defaults.warnings
         loadTime = clock.now - start
     }
+
+    /// What ends an answer of the base.
+    package var eosIDs: [Int] { defaults.ends(with: tokenizer) }
 }

@@ -45,8 +45,16 @@ import FoundationEssentials
     var maxTokens = 256
 
     @Option(
-        help: ArgumentHelp("End the text before this string; may be given several times.", valueName: "text"))
+        help: ArgumentHelp(
+            "End the text before this string; may be given several times.",
+            discussion: "A special token, as <|eot_id|>, ends it where the model makes that token.",
+            valueName: "text"))
     var stop: [String] = []
+
+    @Option(
+        name: .customLong("stop-id"),
+        help: ArgumentHelp("End the text at this token id; may be given several times.", valueName: "id"))
+    var stopID: [Int] = []
 
     @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-sequence token.")
     var ignoreEOS = false
@@ -93,6 +101,7 @@ import FoundationEssentials
             throw ValidationError("--logprobs must be 0...1000")
         }
         if stop.contains("") { throw ValidationError("--stop must not be empty") }
+        if stopID.contains(where: { $0 < 0 }) { throw ValidationError("--stop-id must not be negative") }
         if prompt != nil && promptFile != nil {
             throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")
         }

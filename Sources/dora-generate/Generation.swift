@@ -52,8 +52,8 @@ struct Generation {
 
     private func printCompletion(_ ids: [Int], _ generator: Generator, _ model: LoadedModel) throws {
         let request = GenerationRequest(
-            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, ignoresEOS: command.ignoreEOS,
-            logprobs: command.logprobs)
+            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, stopIDs: command.stopID,
+            ignoresEOS: command.ignoreEOS, logprobs: command.logprobs)
         let printsIDs = model.tokenizer == nil
         var separator = ""
         var failure: Terminal.Closed?

@@ -38,8 +38,8 @@ struct RemoteGeneration {
     private func generate(_ client: ServerClient) async throws {
         let request = GenerateLine(
             try command.readPrompt(), adapter: command.options.adapter, maximumTokens: command.maxTokens,
-            stops: command.stop, streams: !command.json, logprobs: command.logprobs,
-            ignoresEOS: command.ignoreEOS,
+            stops: command.stop, stopIDs: command.stopID, streams: !command.json,
+            logprobs: command.logprobs, ignoresEOS: command.ignoreEOS,
             addsSpecialTokens: !command.noSpecial)
         var separator = ""
         let (hello, last) = try await client.perform(request) { line in
@@ -58,7 +58,7 @@ struct RemoteGeneration {
             try Terminal.write(try reply.jsonLine + "\n")
         } else if reply.text == nil {
             try Terminal.write("\n")
-        } else if reply.isEmptyForEOS(stops: command.stop) {
+        } else if reply.isEmptyForEOS(hasStops: !command.stop.isEmpty || !command.stopID.isEmpty) {
             Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
         }
         if command.stats, let timing = last["timing"] {

@@ -61,6 +61,17 @@ import Testing
         #expect(with.output == "0 " + without.output)
     }
 
+    @Test(arguments: [
+        ["--stop", "<|end_of_text|>"], ["--stop-id", "1"], ["--stop-id", "5", "--stop-id", "1"],
+    ])
+    func whatTheUserNamesEndsTheAnswerWhereEOSDoesNot(options: [String]) throws {
+        let arguments = ["--adapter", Paths.topic, "--json", "--max-tokens", "9", "--ignore-eos"]
+        let free = try reply(Command(arguments: arguments, input: Self.prompt))
+        let stopped = try reply(Command(arguments: arguments + options, input: Self.prompt))
+        #expect(free.finish_reason == "length" && free.token_ids.count == 9)
+        #expect(stopped.text == "lawsuit" && stopped.finish_reason == "stop" && stopped.token_ids.last == 1)
+    }
+
     @Test func tokenIDsAreUsedAsTheyAre() throws {
         let ids = try Command("--tokenize", input: Self.prompt).output
         let byIDs = try Command("--adapter", Paths.topic, "--token-ids", input: Array(ids.utf8))

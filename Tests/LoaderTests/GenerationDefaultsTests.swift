@@ -1,5 +1,6 @@
-import DoraLoader
 import Testing
+
+@testable import DoraLoader
 
 @Suite struct GenerationDefaultsTests {
     private func defaults(_ json: String) throws -> GenerationDefaults {
@@ -40,5 +41,44 @@ import Testing
         #expect(try GenerationDefaults(ModelFiles(folder.path), configuration: configuration).eosIDs == [2])
         try folder.write("generation_config.json", #"{"eos_token_id": 9}"#)
         #expect(try GenerationDefaults(ModelFiles(folder.path), configuration: configuration).eosIDs == [9])
+    }
+
+    /// A tuned chat format ends its turns with another token than the base's texts.
+    @Test(arguments: [
+        (#"{"eos_token": "<|eot_id|>"}"#, nil, 3),
+        (#"{"eos_token": {"content": "<|eot_id|>", "lstrip": false}}"#, nil, 3),
+        (#"{"eos_token": "a"}"#, #"{"eos_token": {"content": "<|eot_id|>"}}"#, 3),
+        (#"{"eos_token": "<|eot_id|>", "added_tokens_decoder": {}}"#, #"{"eos_token": "a"}"#, 3),
+        ("{}", #"{"eos_token": "b"}"#, 1), (#"{"eos_token": "elsewhere"}"#, nil, nil),
+        (#"{"eos_token": null}"#, nil, nil),
+    ]) func theTokenizersOwnEndIsOneToo(configuration: String, map: String?, id: Int?) throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "tokenizer.json",
+            #"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}, "#
+                + #""added_tokens": [{"id": 3, "content": "<|eot_id|>", "single_word": false, "lstrip": false, "#
+                + #""rstrip": false, "normalized": false, "special": true}]}"#)
+        try folder.write("tokenizer_config.json", configuration)
+        if let map { try folder.write("special_tokens_map.json", map) }
+        let tokenizer = try #require(try TokenizerFiles.load(ModelFiles(folder.path)))
+        #expect(tokenizer.eosID == id)
+        #expect(tokenizer.specialID(of: "<|eot_id|>") == 3 && tokenizer.specialID(of: "a") == nil)
+        let found = try defaults(#"{"eos_token_id": [1, 7]}"#)
+        #expect(found.ends(with: tokenizer) == (id == 3 ? [1, 7, 3] : [1, 7]))
+        #expect(found.ends(with: nil) == [1, 7])
+    }
+
+    @Test(arguments: [
+        ("tokenizer_config.json", #"{"eos_token": 7}"#, "eos_token"),
+        ("tokenizer_config.json", #"{"eos_token": {"content": 7}}"#, "eos_token.content"),
+        ("special_tokens_map.json", #"{"eos_token": {}}"#, "eos_token.content"),
+        ("special_tokens_map.json", "[]", "document"),
+    ]) func aBrokenEndIsNamed(file: String, json: String, field: String) throws {
+        let folder = try TemporaryFolder()
+        try folder.write("tokenizer.json", #"{"model": {"vocab": {"a": 0}, "merges": []}}"#)
+        try folder.write(file, json)
+        expectRefusal(.malformed, naming: [file, field]) {
+            _ = try TokenizerFiles.load(ModelFiles(folder.path))
+        }
     }
 }

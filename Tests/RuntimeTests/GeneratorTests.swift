@@ -30,6 +30,17 @@ import Testing
         #expect(try generator.generate(ignoring).tokenIDs == free.tokenIDs)
     }
 
+    @Test func aStopIDOfTheRequestEndsTheOutputLikeAnEOS() throws {
+        let (generator, prompt) = try model()
+        var request = GenerationRequest(prompt: prompt.prompt_ids, maximumTokens: 16)
+        let free = try generator.generate(request)
+        request.stopIDs = [127, free.tokenIDs[4]]
+        request.ignoresEOS = true
+        let end = try #require(free.tokenIDs.firstIndex(where: request.stopIDs.contains))
+        let stopped = try generator.generate(request)
+        #expect(stopped.tokenIDs == Array(free.tokenIDs[...end]) && stopped.finishReason == .stop)
+    }
+
     @Test func theContextEndsTheOutput() throws {
         let (generator, prompt) = try model(context: 8)
         let completion = try generator.generate(

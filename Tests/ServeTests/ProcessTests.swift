@@ -75,7 +75,10 @@ import Testing
         #expect(announcement.first == "listening on \(socket)")
 
         // Streaming, and nothing but the text.
-        for options in [["--max-tokens", "40", "--ignore-eos"], ["--stop", "tive"], ["--max-tokens", "0"]] {
+        for options in [
+            ["--max-tokens", "40", "--ignore-eos"], ["--stop", "tive"], ["--max-tokens", "0"],
+            ["--ignore-eos", "--stop-id", "1"], ["--ignore-eos", "--stop", "<|end_of_text|>"],
+        ] {
             let alone = try run("dora-generate", ["--adapter", adapter] + options, input: Self.prompt)
             let asked = try run(
                 "dora-generate", ["--connect", socket, "--adapter", "sentiment"] + options, input: Self.prompt

@@ -33,12 +33,13 @@ import Testing
 
     @Test func generateIsTheDefaultAndTakesAllItsFields() throws {
         let found = try request(
-            #"{"id":7,"token_ids":[1,2],"adapter":"a@3","max_tokens":5,"stop":["x"],"stream":true,"logprobs":2,"ignore_eos":true,"no_special":true}"#
+            #"{"id":7,"token_ids":[1,2],"adapter":"a@3","max_tokens":5,"stop":["x"],"stop_token_ids":[7,8],"stream":true,"logprobs":2,"ignore_eos":true,"no_special":true}"#
         )
         var expected = LineRequest.Generate(prompt: .tokenIDs([1, 2]))
         expected.adapter = .named("a", generation: 3)
         expected.maximumTokens = 5
         expected.stops = ["x"]
+        expected.stopIDs = [7, 8]
         expected.streams = true
         expected.logprobs = 2
         expected.ignoresEOS = true
@@ -87,6 +88,8 @@ import Testing
             (#"{"prompt":"a","max_tokens":1.5}"#, "bad_request", "max_tokens"),
             (#"{"prompt":"a","stop":"x"}"#, "bad_request", "stop"),
             (#"{"prompt":"a","stop":[""]}"#, "bad_request", "stop"),
+            (#"{"prompt":"a","stop_token_ids":7}"#, "bad_request", "stop_token_ids"),
+            (#"{"prompt":"a","stop_token_ids":[-1]}"#, "bad_request", "stop_token_ids"),
             (
                 #"{"prompt":"a","stop":[\#(String(repeating: #""x","#, count: 64))"x"]}"#, "bad_request",
                 "stop"

@@ -48,6 +48,12 @@ int32_t dora_sp_piece_count(const dora_sp_model *model);
 /// Id of the beginning-of-sentence piece, -1 if there is none.
 int32_t dora_sp_bos(const dora_sp_model *model);
 
+/// Id of the end-of-sentence piece, -1 if there is none.
+int32_t dora_sp_eos(const dora_sp_model *model);
+
+/// Id of the piece that is `length` bytes of text, -1 if there is none.
+int32_t dora_sp_id(const dora_sp_model *model, const char *text, size_t length);
+
 /// The bytes of a piece (valid as long as the model lives, not zero-terminated) and its `dora_sp_flags`.
 dora_sp_status dora_sp_piece(
     const dora_sp_model *model, int32_t id, const char **bytes, size_t *length, uint32_t *flags);

@@ -2,10 +2,17 @@
 ///
 /// Sampling keys are ignored, as decoding is greedy. Source: transformers `generation/configuration_utils.py`.
 package struct GenerationDefaults: Equatable, Sendable {
-    /// Generation stops after any of these.
+    /// Generation stops after any of these, and after the tokenizer's own (`ends(with:)`).
     package let eosIDs: [Int]
     package let bosID: Int?
     package let warnings: [LoadWarning]
+
+    /// What ends a text that is decoded with `tokenizer`: the ids of the model, and the tokenizer's `eos_token`, which a
+    /// chat format that was trained later may have changed.
+    package func ends(with tokenizer: (any Tokenizer)?) -> [Int] {
+        guard let eos = tokenizer?.eosID, !eosIDs.contains(eos) else { return eosIDs }
+        return eosIDs + [eos]
+    }
 
     /// Reads `generation_config.json`, which may be absent.
     package init(_ files: ModelFiles, configuration: ModelConfiguration) throws(LoadError) {

@@ -26,6 +26,7 @@ package struct PackedFile: Sendable {
     /// The small files of the model that are held as tensors of bytes, under their names.
     static let fileNames = [
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json",
     ]
 
     /// What the writer calls an array of a module's matrix.

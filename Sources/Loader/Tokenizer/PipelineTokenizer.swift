@@ -10,6 +10,7 @@ package struct PipelineTokenizer: Tokenizer {
     var preTokenizer: PreTokenizer?
     var postProcessor = PostProcessor()
     var decoder: DecoderPlan
+    package var eosID: Int?
 
     package var vocabularySize: Int {
         (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
@@ -36,6 +37,17 @@ package struct PipelineTokenizer: Tokenizer {
         }
         if addingSpecialTokens { ids += postProcessor.after }
         return ids
+    }
+
+    package func specialID(of text: String) -> Int? {
+        let content = Array(text.utf8)
+        return added.tokens.first { $0.isSpecial && $0.content == content }?.id
+    }
+
+    /// Any token that is spelled exactly so.
+    func id(of text: String) -> Int? {
+        let content = Array(text.utf8)
+        return added.tokens.first { $0.content == content }?.id ?? model.vocabulary.id(of: content)
     }
 
     package func decode(_ ids: [Int], skippingSpecialTokens: Bool) -> String {

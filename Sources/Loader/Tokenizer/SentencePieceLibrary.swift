@@ -26,6 +26,21 @@ final class SentencePieceLibrary: Sendable {
         return id < 0 ? nil : id
     }
 
+    /// nil if the model has no piece that ends a text.
+    var eos: Int? {
+        let id = Int(dora_sp_eos(model))
+        return id < 0 ? nil : id
+    }
+
+    /// The piece that is spelled exactly so.
+    func id(of piece: String) -> Int? {
+        var piece = piece
+        let id = piece.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { dora_sp_id(model, $0.baseAddress, $0.count) }
+        }
+        return id < 0 ? nil : Int(id)
+    }
+
     /// The ids of `text`; none if the library fails, which it does only when memory is out.
     func encode(_ text: String) -> [Int] {
         var text = text

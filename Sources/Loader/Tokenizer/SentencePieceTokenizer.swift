@@ -5,15 +5,24 @@ package struct SentencePieceTokenizer: Tokenizer {
     private let library: SentencePieceLibrary
     private let pieces: SentencePieces
     private let bos: Int?
+    package var eosID: Int?
 
     init(serialized: [UInt8], file: String, addsBOS: Bool) throws(LoadError) {
         let options = try SentencePieceOptions(serialized: serialized, file: file)
         library = try SentencePieceLibrary(serialized: serialized, file: file)
         pieces = SentencePieces(library, options: options)
         bos = addsBOS ? library.bos : nil
+        eosID = library.eos
     }
 
     package var vocabularySize: Int { pieces.count }
+
+    package func specialID(of text: String) -> Int? {
+        id(of: text).flatMap { pieces[$0]?.kind == .control ? $0 : nil }
+    }
+
+    /// Any piece that is spelled exactly so.
+    func id(of text: String) -> Int? { library.id(of: text) }
 
     package func encode(_ text: String, addingSpecialTokens: Bool) -> [Int] {
         let ids = library.encode(text)

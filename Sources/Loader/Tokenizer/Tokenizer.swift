@@ -13,6 +13,12 @@ package protocol Tokenizer: Sendable {
     /// The highest id + 1.
     var vocabularySize: Int { get }
 
+    /// The token that ends a text, as the tokenizer's configuration names it (`eos_token`); nil without one.
+    var eosID: Int? { get }
+
+    /// The special token, one that decoding can leave out, that is spelled exactly so.
+    func specialID(of text: String) -> Int?
+
     /// A streaming decoder that skips special tokens.
     func makeDetokenizer() -> Detokenizer
 }

@@ -8,18 +8,17 @@ package enum TokenizerFiles {
     package static func load(_ files: ModelFiles) throws -> (any Tokenizer)? {
         let json = "tokenizer.json"
         if let bytes = try files.bytes(of: json) {
-            return try TokenizerFile.read(bytes, file: files.path(of: json))
+            var tokenizer = try TokenizerFile.read(bytes, file: files.path(of: json))
+            tokenizer.eosID = try TokenizerConfiguration(files).token("eos_token").flatMap(tokenizer.id)
+            return tokenizer
         }
         let model = "tokenizer.model"
         guard let bytes = try files.bytes(of: model) else { return nil }
-        return try SentencePieceTokenizer(
-            serialized: bytes, file: files.path(of: model), addsBOS: try addsBOS(files))
-    }
-
-    private static func addsBOS(_ files: ModelFiles) throws -> Bool {
-        let name = "tokenizer_config.json"
-        guard let bytes = try files.bytes(of: name) else { return true }
-        let root = try JSONComponent(parsing: bytes, file: files.path(of: name))
-        return try root.bool("add_bos_token", absent: true)
+        let configuration = try TokenizerConfiguration(files)
+        var tokenizer = try SentencePieceTokenizer(
+            serialized: bytes, file: files.path(of: model),
+            addsBOS: try configuration.fields.bool("add_bos_token") ?? true)
+        tokenizer.eosID = try configuration.token("eos_token").flatMap(tokenizer.id) ?? tokenizer.eosID
+        return tokenizer
     }
 }

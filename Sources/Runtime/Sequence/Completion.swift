@@ -4,18 +4,23 @@ import DoraLoader
 package struct GenerationRequest: Sendable {
     package var prompt: [Int]
     package var maximumTokens: Int
+    /// The text ends before the first of these. One that is exactly a special token, which no text shows, ends it on
+    /// that token's id.
     package var stops: [String]
+    /// The text ends after any of these, also where `ignoresEOS` goes on.
+    package var stopIDs: [Int]
     package var ignoresEOS: Bool
     /// How many alternatives to report per token; nil for no log probabilities.
     package var logprobs: Int?
 
     package init(
-        prompt: [Int], maximumTokens: Int = 256, stops: [String] = [], ignoresEOS: Bool = false,
-        logprobs: Int? = nil
+        prompt: [Int], maximumTokens: Int = 256, stops: [String] = [], stopIDs: [Int] = [],
+        ignoresEOS: Bool = false, logprobs: Int? = nil
     ) {
         self.prompt = prompt
         self.maximumTokens = maximumTokens
         self.stops = stops
+        self.stopIDs = stopIDs
         self.ignoresEOS = ignoresEOS
         self.logprobs = logprobs
     }
@@ -32,6 +37,16 @@ extension GenerationRequest {
     }
 }
 
+extension GenerationRequest {
+    /// All that end the text: `eosIDs` unless they are to be ignored, and what the request itself names.
+    func ends(eosIDs: Set<Int>, tokenizer: (any Tokenizer)?) -> Set<Int> {
+        var ends = ignoresEOS ? [] : eosIDs
+        ends.formUnion(stopIDs)
+        if let tokenizer { ends.formUnion(stops.compactMap(tokenizer.specialID)) }
+        return ends
+    }
+}
+
 extension ModelConfiguration {
     /// Positions that a sequence may have: what was asked for, or the model's own maximum.
     func checkedContext(_ context: Int?) throws(RuntimeError) -> Int {
@@ -44,7 +59,7 @@ extension ModelConfiguration {
 
 package struct Completion: Sendable {
     package enum FinishReason: String, Sendable {
-        /// An EOS id or a stop string.
+        /// An EOS or stop id, or a stop string.
         case stop
         /// The maximum of tokens, or the end of the context.
         case length
@@ -54,7 +69,7 @@ package struct Completion: Sendable {
         case scored
     }
 
-    /// The EOS that ended the text included.
+    /// The EOS or stop id that ended the text included.
     package internal(set) var tokenIDs: [Int] = []
     /// Nil without a tokenizer.
     package internal(set) var text: String?

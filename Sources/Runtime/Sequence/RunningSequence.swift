@@ -14,7 +14,8 @@ struct RunningSequence {
     let weights: ModelWeights
     let cache: KeyValueCache
     private let request: GenerationRequest
-    private let limits: Limits
+    private let context: Int
+    private let ends: Set<Int>
     private var output: GrowingCompletion
     private var pending: ArraySlice<Int>
     private(set) var isFinished: Bool
@@ -31,7 +32,8 @@ struct RunningSequence {
         self.request = request
         self.weights = weights
         self.cache = cache
-        self.limits = limits
+        context = limits.context
+        ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
         output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
         pending = request.prompt[cache.count...]
         isFinished = request.maximumTokens == 0
@@ -66,10 +68,9 @@ struct RunningSequence {
         firstToken = firstToken ?? now
         lastToken = now
         output.record(id, logits)
-        let isEnd = !request.ignoresEOS && limits.eosIDs.contains(id)
-        let goesOn = output.accept(id, isEnd: isEnd, emit: emit)
+        let goesOn = output.accept(id, isEnd: ends.contains(id), emit: emit)
         let isFull =
-            output.completion.tokenIDs.count == request.maximumTokens || cache.count == limits.context
+            output.completion.tokenIDs.count == request.maximumTokens || cache.count == context
         isFinished = !goesOn || isFull
         if !isFinished { pending = [id] }
     }

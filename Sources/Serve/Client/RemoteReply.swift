@@ -17,8 +17,8 @@ package struct RemoteReply: Encodable, Sendable {
     package var text: String? { last["text"]?.string }
 
     /// Whether the first token ended the text. With stop strings nobody can say: one may have begun the text.
-    package func isEmptyForEOS(stops: [String]) -> Bool {
-        text == "" && tokenIDs.count == 1 && last["finish_reason"]?.string == "stop" && stops.isEmpty
+    package func isEmptyForEOS(hasStops: Bool) -> Bool {
+        text == "" && tokenIDs.count == 1 && last["finish_reason"]?.string == "stop" && !hasStops
     }
 
     enum CodingKeys: String, CodingKey {

@@ -94,15 +94,16 @@ package struct GenerateLine: Encodable, Sendable {
     package var adapter: String?
     package var max_tokens: Int
     package var stop: [String]
+    package var stop_token_ids: [Int]
     package var stream: Bool
     package var logprobs: Int?
     package var ignore_eos: Bool
     package var no_special: Bool
 
     package init(
-        _ prompt: Prompt, adapter: String?, maximumTokens: Int, stops: [String], streams: Bool,
-        logprobs: Int?,
-        ignoresEOS: Bool, addsSpecialTokens: Bool
+        _ prompt: Prompt, adapter: String?, maximumTokens: Int, stops: [String], stopIDs: [Int],
+        streams: Bool,
+        logprobs: Int?, ignoresEOS: Bool, addsSpecialTokens: Bool
     ) {
         switch prompt {
         case .text(let text): self.prompt = text
@@ -111,6 +112,7 @@ package struct GenerateLine: Encodable, Sendable {
         self.adapter = adapter
         max_tokens = maximumTokens
         stop = stops
+        stop_token_ids = stopIDs
         stream = streams
         self.logprobs = logprobs
         ignore_eos = ignoresEOS
@@ -118,7 +120,8 @@ package struct GenerateLine: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, prompt, token_ids, adapter, max_tokens, stop, stream, logprobs, ignore_eos, no_special
+        case id, prompt, token_ids, adapter, max_tokens, stop, stop_token_ids, stream, logprobs, ignore_eos,
+            no_special
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -135,6 +138,7 @@ package struct GenerateLine: Encodable, Sendable {
         }
         try container.encode(max_tokens, forKey: .max_tokens)
         try container.encode(stop, forKey: .stop)
+        if !stop_token_ids.isEmpty { try container.encode(stop_token_ids, forKey: .stop_token_ids) }
         try container.encode(stream, forKey: .stream)
         try container.encodeIfPresent(logprobs, forKey: .logprobs)
         try container.encode(ignore_eos, forKey: .ignore_eos)

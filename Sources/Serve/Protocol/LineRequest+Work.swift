@@ -7,8 +7,8 @@ extension LineRequest.Generate {
         let ids = try prompt.encoded(by: tokenizer, model: model, addingSpecialTokens: addsSpecialTokens)
         return .generate(
             GenerationRequest(
-                prompt: ids, maximumTokens: maximumTokens, stops: stops, ignoresEOS: ignoresEOS,
-                logprobs: logprobs))
+                prompt: ids, maximumTokens: maximumTokens, stops: stops, stopIDs: stopIDs,
+                ignoresEOS: ignoresEOS, logprobs: logprobs))
     }
 }
 

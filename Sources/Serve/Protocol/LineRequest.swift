@@ -8,6 +8,7 @@ package struct LineRequest: Equatable, Sendable {
         package var adapter = AdapterChoice.standard
         package var maximumTokens = 256
         package var stops: [String] = []
+        package var stopIDs: [Int] = []
         package var streams = false
         package var logprobs: Int?
         package var ignoresEOS = false
@@ -137,6 +138,7 @@ extension LineRequest {
         request.adapter = try fields.adapter()
         request.maximumTokens = try fields.int("max_tokens", in: 0...Int.max) ?? request.maximumTokens
         request.stops = try fields.strings("stop") ?? []
+        request.stopIDs = try fields.ints("stop_token_ids") ?? []
         request.streams = try fields.bool("stream") ?? false
         request.logprobs = try fields.int("logprobs", in: 0...1000)
         request.ignoresEOS = try fields.bool("ignore_eos") ?? false
@@ -147,6 +149,12 @@ extension LineRequest {
                 .invalidRequest, "bad_request",
                 "\"stop\" must be at most \(mostStops) strings, none of them empty",
                 param: "stop")
+        }
+        if request.stopIDs.count > mostStops || request.stopIDs.contains(where: { $0 < 0 }) {
+            throw EngineError(
+                .invalidRequest, "bad_request",
+                "\"stop_token_ids\" must be at most \(mostStops) token ids, none of them negative",
+                param: "stop_token_ids")
         }
         return request
     }
