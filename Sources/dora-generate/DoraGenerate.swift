@@ -9,8 +9,8 @@ import FoundationEssentials
         commandName: "dora-generate",
         abstract: "Answer a prompt with a base model and a DoRA or LoRA adapter merged into it.",
         usage: """
-            echo prompt | dora-generate [--model PATH] [--adapter DIR] [options]
-            dora-generate --adapter DIR --check
+            echo prompt | dora-generate [--model MODEL] [--adapter ADAPTER] [options]
+            dora-generate --adapter ADAPTER --check
             echo prompt | dora-generate --continuation TEXT --continuation TEXT [options]
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
             dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME

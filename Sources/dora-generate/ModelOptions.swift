@@ -14,12 +14,18 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
 struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The base model: a folder in the Hugging Face layout, or a file that dora-pack wrote.",
-            discussion: "Default: $DORA_MODEL, else the demo model that comes with the program.",
-            valueName: "path"))
+            "The base model: a folder in the Hugging Face layout, a file that dora-pack wrote, or org/name[@revision].",
+            discussion: """
+                Such an id is looked up in the Hugging Face cache; nothing is downloaded. Default: $DORA_MODEL, else the \
+                base that the adapter names, else the demo model.
+                """,
+            valueName: "path|id"))
     var model: String?
 
-    @Option(help: ArgumentHelp("Folder of a PEFT adapter (DoRA or LoRA).", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "A PEFT adapter (DoRA or LoRA): its folder, a trainer's output that holds one, or org/name[@revision].",
+            valueName: "path|id"))
     var adapter: String?
 
     @Option(help: ArgumentHelp("Most tokens of prompt and completion. Default: what the model was made for."))
@@ -62,14 +68,16 @@ struct ModelOptions: ParsableArguments {
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
     }
 
+    /// Says on standard error which model was chosen, if none was given.
+    /// - Throws: `LoadError`, `OptionProblem`.
     func settings(environment: [String: String]) throws -> ModelSettings {
-        guard let model = model ?? environment["DORA_MODEL"] ?? BundledModel.find() else {
-            throw ValidationError(
-                "no model: give --model PATH or set DORA_MODEL (the demo model was not found beside this program)"
-            )
-        }
+        let places = ModelPlaces(environment: environment)
+        let adapter = try self.adapter.map(places.adapter)
+        let base = try BaseChoice(
+            given: model ?? environment["DORA_MODEL"], adapters: adapter.map { [$0] } ?? [], places: places)
+        if let notice = base.notice { Terminal.note(notice) }
         return ModelSettings(
-            model: model, adapter: adapter, quantization: quantize,
+            model: base.path, adapter: adapter, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
             activations: activations, context: context, threads: threads)
     }

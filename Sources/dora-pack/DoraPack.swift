@@ -2,6 +2,7 @@ import ArgumentParser
 import DoraLoader
 import DoraServe
 import DoraTensor
+import FoundationEssentials
 
 extension Quantization: ExpressibleByArgument {}
 
@@ -25,7 +26,10 @@ extension Quantization: ExpressibleByArgument {}
             73 FILE cannot be written, 130 Ctrl-C.
             """)
 
-    @Argument(help: ArgumentHelp("Folder of a base model, in the Hugging Face layout.", valueName: "model"))
+    @Argument(
+        help: ArgumentHelp(
+            "A base model in the Hugging Face layout: its folder, or its id in the Hugging Face cache, org/name[@revision].",
+            valueName: "model"))
     var model: String?
 
     @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
@@ -52,7 +56,7 @@ extension Quantization: ExpressibleByArgument {}
                 throw ValidationError("--verify takes a packed file and nothing else")
             }
         } else if model == nil || output == nil {
-            throw ValidationError("give a model's folder and -o FILE")
+            throw ValidationError("give a model and -o FILE")
         }
     }
 
@@ -72,7 +76,8 @@ extension Quantization: ExpressibleByArgument {}
 
     private func pack(_ model: String, into output: String) throws {
         let compute = try Compute(threads: threads ?? Compute.usableCores)
-        let packing = try ModelPacking(ModelFiles(model), quantization: quantize, on: compute)
+        let path = try ModelPlaces(environment: ProcessInfo.processInfo.environment).base(model)
+        let packing = try ModelPacking(ModelFiles(path), quantization: quantize, on: compute)
         for warning in packing.warnings { Terminal.note("warning: \(warning)") }
         try packing.write(to: output, progress: Terminal.show)
     }

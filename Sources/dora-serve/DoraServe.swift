@@ -9,7 +9,7 @@ import FoundationEssentials
             "Serve a base model and its DoRA or LoRA adapters, each request with the adapter that it names.",
         usage: """
             dora-serve --adapter PATH
-            dora-serve --model PATH --adapter [NAME=]PATH ... [--adapter-root DIR] [options]
+            dora-serve --model MODEL --adapter [NAME=]ADAPTER ... [--adapter-root DIR] [options]
             """,
         discussion: """
             One line in, one line out, with line feeds written as \\n:

@@ -6,8 +6,12 @@ import DoraServe
 struct ModelFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The base model: a folder in the Hugging Face layout, or a file that dora-pack wrote.",
-            discussion: "Default: $DORA_MODEL, else the demo model.", valueName: "path"))
+            "The base model: a folder in the Hugging Face layout, a file that dora-pack wrote, or org/name[@revision].",
+            discussion: """
+                Such an id is looked up in the Hugging Face cache; nothing is downloaded. Default: $DORA_MODEL, else the \
+                base that the --adapter options name, else the demo model. An adapter that is loaded later has no say.
+                """,
+            valueName: "path|id"))
     var model: String?
     @Option(
         help: ArgumentHelp(
@@ -40,7 +44,8 @@ struct ModelFlags: ParsableArguments {
 struct AdapterFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder of an adapter to load at the start; named after it.", valueName: "[name=]path"))
+            "An adapter to load at the start: its folder, after which it is named, a trainer's output that holds one, or "
+                + "org/name[@revision].", valueName: "[name=]path|id"))
     var adapter: [String] = []
     @Option(
         help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"))

@@ -38,7 +38,10 @@ import Testing
         #expect(sentiment.status == 0 && topic.status == 0)
         #expect(sentiment.output == "negative")
         #expect(topic.output == "lawsuit")
-        #expect(sentiment.errors.isEmpty)
+        // What answers is said, as nobody chose it.
+        #expect(
+            sentiment.errors.hasPrefix("model: \(Paths.base) (the demo model")
+                && sentiment.errors.split(separator: "\n").count == 1, "\(sentiment.errors)")
     }
 
     @Test func jsonSaysEverything() throws {
@@ -161,7 +164,7 @@ import Testing
 
     /// Nothing at all would look like a failure.
     @Test func anEmptyAnswerOnATerminalIsExplained() throws {
-        let adapter = ["--adapter", Paths.topic]
+        let adapter = ["--model", Paths.base, "--adapter", Paths.topic]
         // The answer is complete.
         let input = Array(Self.prompt.dropLast() + Array("lawsuit".utf8))
         let shown = try Command(arguments: adapter, input: input, onTerminal: true)
@@ -275,7 +278,9 @@ import Testing
             try Command("--context", "4", "--token-ids", "--prompt", "1 2 3 4 5"), status: 65,
             naming: "5 tokens", "4")
         expect(
-            try Command("--adapter", Paths.path("Tests/Fixtures/adapters/dora-qkv"), "--prompt", "a"),
+            try Command(
+                "--model", Paths.base, "--adapter", Paths.path("Tests/Fixtures/adapters/dora-qkv"),
+                "--prompt", "a"),
             status: 65,
             naming: "adapter_model.safetensors", "expected", "found")
         expect(
@@ -284,7 +289,9 @@ import Testing
     }
 
     @Test func aClosedPipeIsNoFailure() throws {
-        let command = try Command("--prompt", "The", "--ignore-eos", "--max-tokens", "50", closesOutput: true)
+        let command = try Command(
+            "--model", Paths.base, "--prompt", "The", "--ignore-eos", "--max-tokens", "50", closesOutput: true
+        )
         #expect(command.status == 0)
         #expect(command.errors.isEmpty)
     }

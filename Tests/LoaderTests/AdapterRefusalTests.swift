@@ -187,7 +187,10 @@ import Testing
         let folder = try TemporaryFolder(["adapter_model.bin": [0x80]])
         try folder.write("adapter_config.json", Configurations.text(Configurations.dora))
         let inventory = ModuleInventory(try Configurations.model())
-        expectRefusal(.unsupported, naming: ["adapter_model.bin", "safe_serialization"]) {
+        expectRefusal(
+            .unsupported,
+            naming: ["adapter_model.bin", "safe_serialization", "\n  import torch", "\n  save_file("]
+        ) {
             _ = try Adapter(folder: folder.path, fitting: inventory, baseName: nil)
         }
     }

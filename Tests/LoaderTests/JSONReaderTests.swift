@@ -34,6 +34,20 @@ import Testing
         #expect(throws: JSONReader.SyntaxError.self) { try parse(text) }
     }
 
+    /// Only Python's files may hold them.
+    @Test(arguments: ["NaN", "Infinity", "-Infinity"])
+    func numbersThatAreNotFiniteAreReadWhereTheyAreAllowed(text: String) throws {
+        #expect(throws: JSONReader.SyntaxError.self) { try parse(text) }
+        let bytes = Array("[\(text), 1]".utf8)
+        let array = try JSONValue(parsing: bytes, allowsNonFinite: true).array
+        #expect(array?.first?.double?.isFinite == false && array?.first?.int == nil && array?.last?.int == 1)
+        for text in ["-NaN", "Nan", "Inf", "nan"] {
+            #expect(throws: JSONReader.SyntaxError.self) {
+                try JSONValue(parsing: Array(text.utf8), allowsNonFinite: true)
+            }
+        }
+    }
+
     @Test func invalidUTF8IsRefused() {
         #expect(throws: JSONReader.SyntaxError.self) { try JSONValue(parsing: [0x22, 0xFF, 0x22]) }
     }

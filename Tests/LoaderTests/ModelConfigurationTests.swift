@@ -61,7 +61,7 @@ import Testing
         ("tie_word_embeddings", "1", .malformed),
         ("attention_bias", "\"yes\"", .malformed),
         ("torch_dtype", #""int8""#, .unsupported),
-        ("eos_token_id", "[2, -1]", .malformed),
+        ("eos_token_id", "[2, -2]", .malformed),
         ("eos_token_id", "{}", .malformed),
         ("rope_scaling", "8", .malformed),
         ("rope_theta", "0", .malformed),
@@ -70,6 +70,28 @@ import Testing
     ])
     func aFieldThatCannotBeServedIsNamed(key: String, value: String, code: LoadError.Code) {
         expectRefusal(code, naming: ["config.json: \(key)"]) { _ = try Configurations.model((key, value)) }
+    }
+
+    /// As the first conversions and other programs write them, and transformers reads them.
+    @Test(arguments: [
+        ("architectures", #"["LLaMAForCausalLM"]"#), ("architectures", #"["LlamaModel"]"#),
+        ("hidden_act", #""swish""#),
+        ("pad_token_id", "-1"), ("some_statistic", "NaN"), ("some_statistic", "[Infinity, -Infinity]"),
+    ])
+    func otherSpellingsMeanTheSame(key: String, value: String) throws {
+        #expect(try Configurations.model((key, value)) == Configurations.model())
+    }
+
+    @Test func noEndIsSpelledMinusOne() throws {
+        #expect(try Configurations.model(("eos_token_id", "-1")).eosIDs == [])
+        #expect(try Configurations.model(("eos_token_id", "[2, -1]")).eosIDs == [2])
+    }
+
+    @Test(arguments: ["NaN", "-Infinity"])
+    func aNumberThatIsUsedIsFinite(value: String) {
+        expectRefusal(.malformed, naming: ["rms_norm_eps"]) {
+            _ = try Configurations.model(("rms_norm_eps", value))
+        }
     }
 
     @Test(arguments: ["", "[]", "null", "{", #"{"a":1}{"#])

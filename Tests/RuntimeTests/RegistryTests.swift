@@ -15,6 +15,50 @@ import Testing
         }
     }
 
+    /// A trainer's output under the root is no adapter; its checkpoints are.
+    @Test func aFolderThatOnlyHoldsAdaptersPointsAtThem() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for number in [1000, 500] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder)/out", withIntermediateDirectories: true)
+            try FileManager.default.copyItem(
+                atPath: Fixtures.path("adapters/dora-qkv"), toPath: "\(folder)/out/checkpoint-\(number)")
+        }
+        try FileManager.default.createSymbolicLink(
+            atPath: folder + "/link", withDestinationPath: "\(folder)/out/checkpoint-500")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder + "/away", withDestinationPath: Fixtures.path("adapters/dora-qkv"))
+        let root = try AdapterRoot(folder)
+        #expect {
+            try root.folder("out")
+        } throws: { error in
+            let error = error as? EngineError
+            return error?.code == "unknown_adapter"
+                && error?.message.contains("out/checkpoint-500, out/checkpoint-1000") == true
+        }
+        #expect(try root.folder("out/checkpoint-500")?.hasSuffix("/out/checkpoint-500") == true)
+        #expect(root.names() == ["link"])
+    }
+
+    /// The best of three: other tests run beside this one.
+    @Test func tenThousandNamesAreListedAtOnce() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for number in 0..<10_000 {
+            let adapter = "\(folder)/adapter-\(number)"
+            try FileManager.default.createDirectory(atPath: adapter, withIntermediateDirectories: true)
+            if number.isMultiple(of: 2) {
+                try Data().write(to: URL(filePath: adapter + "/adapter_config.json"))
+            }
+        }
+        let root = try AdapterRoot(folder)
+        let times = (0..<3).map { _ in
+            ContinuousClock().measure { #expect(root.names().count == 5000) }
+        }
+        #expect(times.contains { $0 < .seconds(0.2) }, "\(times)")
+    }
+
     @Test func aRootThatIsNotThereIsRefused() {
         #expect(throws: LoadError.self) { try AdapterRoot("/no/such/root") }
     }

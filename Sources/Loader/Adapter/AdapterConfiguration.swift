@@ -90,15 +90,8 @@ package struct AdapterConfiguration: Sendable {
 }
 
 extension AdapterConfiguration {
-    /// PEFT saves an adapter that has a name into a subfolder of that name.
     static func path(in folder: Folder) throws(LoadError) -> String {
-        let name = "adapter_config.json"
-        if folder.contains(name) { return folder.file(name) }
-        let nested = try folder.names().first { Folder(folder.file($0)).contains(name) }
-        throw LoadError(
-            .missing, file: folder.file(name), "there is no adapter in this folder",
-            advice: nested.map { "did you mean its subfolder \($0)?" }
-                ?? "give the folder that PEFT's save_pretrained wrote")
+        try AdapterFolder.configuration(in: folder)
     }
 
     private static func selection(_ key: String, _ fields: JSONFields) throws(LoadError) -> Selection? {

@@ -77,12 +77,7 @@ extension AdapterTensors {
     }
 
     private static func noWeights(_ folder: Folder) -> LoadError {
-        if folder.contains("adapter_model.bin") {
-            return LoadError(
-                .unsupported, file: folder.file("adapter_model.bin"),
-                "pickled adapters are not read: opening them can run code",
-                advice: "save the adapter again with safe_serialization=True")
-        }
+        if folder.contains(PickledAdapter.name) { return PickledAdapter.refusal(in: folder) }
         return LoadError(
             .missing, file: folder.file(single), "the adapter's weights are not there",
             advice: "give the folder that PEFT's save_pretrained wrote")

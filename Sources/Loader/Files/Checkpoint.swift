@@ -1,13 +1,17 @@
 /// A folder of base weights in the Hugging Face layout: `model.safetensors`, or shards and their index.
 ///
-/// The index and the shards must agree entirely. transformers reads whatever a listed shard holds; a tensor that
-/// the index does not list, or lists elsewhere, is therefore refused here instead of being read or left out.
+/// The index says which tensors there are; they are read from whichever shard holds them. What it lists and no shard
+/// holds is missed by those who need it, and a tensor that it does not list is left out, as transformers 5 does.
 package struct Checkpoint: Sendable {
     package let folder: String
     /// In the order of the file or the index.
     package let names: [String]
+    /// Tensors of the shards that the index does not list.
+    let unlisted: [(tensor: String, file: String)]
     private let shards: [SafetensorsFile]
     private let shardOfName: [String: Int]
+    /// Tensors that the index lists and no shard holds, with the shard in which it says they are.
+    private let absent: [String: String]
 
     package init(folder path: String) throws(LoadError) {
         let folder = Folder(path)
@@ -25,6 +29,8 @@ package struct Checkpoint: Sendable {
     init(_ file: SafetensorsFile, folder: String) {
         self.folder = folder
         names = file.names
+        unlisted = []
+        absent = [:]
         shards = [file]
         shardOfName = Dictionary(uniqueKeysWithValues: file.names.map { ($0, 0) })
     }
@@ -36,18 +42,22 @@ package struct Checkpoint: Sendable {
     /// As `subscript`, for a tensor that must be there.
     /// - Throws: `LoadError` `.missing` that names the tensor.
     package func tensor(_ name: String) throws(LoadError) -> TensorView {
-        guard let tensor = self[name] else {
+        if let tensor = self[name] { return tensor }
+        if let shard = absent[name] {
             throw LoadError(
-                .missing, file: folder, field: name, "the checkpoint does not hold this tensor",
-                advice: "check that config.json belongs to these weights")
+                .missing, file: folder, field: name,
+                "the index lists this tensor, but \(shard) does not hold it",
+                advice: "download the shards again, or use the index that belongs to them")
         }
-        return tensor
+        throw LoadError(
+            .missing, file: folder, field: name, "the checkpoint does not hold this tensor",
+            advice: "check that config.json belongs to these weights")
     }
 
     private static let singleName = "model.safetensors"
     private static let indexName = "model.safetensors.index.json"
     /// Far above the index of any model: 10 000 tensors take about 1 MB.
-    private static let indexLimit = 100_000_000
+    static let indexLimit = 100_000_000
 }
 
 extension Checkpoint {
@@ -75,36 +85,25 @@ extension Checkpoint {
             }
             shards.append(shard)
         }
-        try Self.check(index, against: shards, in: folder, indexPath)
+        let listed = Set(index.placements.map(\.tensor))
         self.folder = folder.path
-        names = index.placements.map(\.tensor)
+        names = index.placements.map(\.tensor).filter { found[$0] != nil }
+        unlisted = shards.flatMap { shard in
+            shard.names.filter { !listed.contains($0) }.map { (tensor: $0, file: shard.path) }
+        }
+        absent = Dictionary(
+            uniqueKeysWithValues: index.placements.filter { found[$0.tensor] == nil }.map {
+                ($0.tensor, $0.shard)
+            })
         self.shards = shards
-        shardOfName = found
-    }
-
-    private static func check(
-        _ index: ShardIndex, against shards: [SafetensorsFile], in folder: Folder, _ indexPath: String
-    ) throws(LoadError) {
-        let held = Dictionary(uniqueKeysWithValues: shards.map { ($0.path, Set($0.names)) })
-        var listed: Set<String> = []
-        for (tensor, shard) in index.placements {
-            listed.insert(tensor)
-            guard held[folder.file(shard)]?.contains(tensor) == true else {
-                throw LoadError(
-                    .mismatch, file: indexPath, field: "weight_map.\(tensor)",
-                    "\(shard) does not hold this tensor", advice: "use the index that belongs to the shards")
-            }
-        }
-        for shard in shards {
-            for tensor in shard.names where !listed.contains(tensor) {
-                throw LoadError(
-                    .mismatch, file: shard.path, field: tensor, "the index does not list this tensor",
-                    advice: "use the index that belongs to the shards")
-            }
-        }
+        shardOfName = found.filter { listed.contains($0.key) }
     }
 
     private static func noWeights(_ folder: Folder) -> LoadError {
+        // An adapter's folder may hold a copy of the base's configuration.
+        if let kind = FolderKind(folder), kind != .base {
+            return kind.refusal(of: folder.path, wanted: .base)
+        }
         for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] where folder.contains(name) {
             return LoadError(
                 .unsupported, file: folder.file(name),

@@ -77,10 +77,12 @@ package final class MappedFile: Sendable {
                 .malformed, file: path, field: "size", expected: "at most \(limit) bytes", found: "\(size)",
                 advice: "this is not the file that its name says")
         }
-        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count throws(LoadError) in
+        let bytes = try [UInt8](unsafeUninitializedCapacity: size) { buffer, count throws(LoadError) in
             try read(descriptor, of: path, into: UnsafeMutableRawBufferPointer(buffer))
             count = size
         }
+        try GitPointer.refuse(bytes, file: path)
+        return bytes
     }
 
     /// Fills `out` from a file that may change meanwhile, where touching a mapping could raise SIGBUS.

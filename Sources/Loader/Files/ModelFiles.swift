@@ -20,10 +20,11 @@ package enum ModelFiles: Sendable {
         }
     }
 
-    /// What adapters call the base that they were trained on ends with the same folder.
+    /// What adapters call the base that they were trained on ends with the same name: the folder's, or that of the
+    /// repository whose snapshot in the Hugging Face cache the folder is.
     package var baseName: String {
         switch self {
-        case .folder(let folder): folder.path
+        case .folder(let folder): HubCache.repository(ofSnapshot: folder.path) ?? folder.path
         case .packed(let file): file.baseName ?? file.path
         }
     }
@@ -53,5 +54,24 @@ package enum ModelFiles: Sendable {
             }
             return tensor.withBytes { [UInt8]($0) }
         }
+    }
+}
+
+extension ModelFiles {
+    /// Why there is no configuration: most likely the path is not that of a base model.
+    func noConfiguration(_ name: String) -> LoadError {
+        guard case .folder(let folder) = self else {
+            return LoadError(
+                .malformed, file: path, field: name, "the file lacks it", advice: "pack the model again")
+        }
+        if let kind = FolderKind(folder) { return kind.refusal(of: folder.path, wanted: .base) }
+        let problem =
+            folder.isThere ? "there is no base model in this folder" : "there is no such file or folder"
+        let nested = ((try? folder.names()) ?? []).first { Folder(folder.file($0)).contains(name) }
+        return LoadError(
+            .missing, file: folder.file(name), problem,
+            advice: nested.map { "did you mean its subfolder \($0)?" }
+                ?? "give the folder of a Hugging Face model, a file of dora-pack, or the id of a model in the cache"
+        )
     }
 }

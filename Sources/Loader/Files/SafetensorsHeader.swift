@@ -26,6 +26,7 @@ struct SafetensorsHeader: Sendable {
     /// - Parameter bytes: the whole file.
     init(_ bytes: UnsafeRawBufferPointer, file: String) throws(LoadError) {
         self.file = file
+        try GitPointer.refuse(bytes, file: file)
         guard bytes.count >= 8 else {
             throw LoadError(
                 .malformed, file: file, field: "header length", expected: "8 bytes",

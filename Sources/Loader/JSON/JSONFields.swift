@@ -11,11 +11,12 @@ package struct JSONFields: Sendable {
         self.prefix = prefix
     }
 
+    /// A configuration, which Python may have written.
     /// - Throws: `LoadError` `.malformed` when the bytes are not one JSON object.
     package init(parsing bytes: [UInt8], file: String) throws(LoadError) {
         let value: JSONValue
         do {
-            value = try JSONValue(parsing: bytes)
+            value = try JSONValue(parsing: bytes, allowsNonFinite: true)
         } catch {
             throw LoadError(.malformed, file: file, "\(error)", advice: "write the file again")
         }

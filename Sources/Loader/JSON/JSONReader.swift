@@ -1,7 +1,8 @@
 /// A pull parser over the bytes of one JSON document: values are visited in file order and nothing is built
 /// that the caller does not ask for, so a 10 MB `tokenizer.json` is read straight into its final tables.
 ///
-/// Strict RFC 8259: no comments, no trailing commas, no NaN; strings must be UTF-8 without lone surrogates.
+/// Strict RFC 8259: no comments, no trailing commas, no NaN unless it is asked for; strings must be UTF-8 without lone
+/// surrogates.
 package struct JSONReader: Sendable {
     package enum Kind: String, Sendable {
         case object, array, string, number, bool, null
@@ -19,11 +20,14 @@ package struct JSONReader: Sendable {
     package static let maximumDepth = 128
 
     private let bytes: [UInt8]
+    private let allowsNonFinite: Bool
     package private(set) var offset = 0
     private var depth = 0
 
-    package init(_ bytes: [UInt8]) {
+    /// - Parameter allowsNonFinite: `NaN`, `Infinity` and `-Infinity` are numbers, as Python's `json` writes them.
+    package init(_ bytes: [UInt8], allowsNonFinite: Bool = false) {
         self.bytes = bytes
+        self.allowsNonFinite = allowsNonFinite
     }
 
     /// The kind of the next value, which is not consumed.
@@ -37,6 +41,7 @@ package struct JSONReader: Sendable {
         case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool
         case UInt8(ascii: "n"): return .null
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
+        case UInt8(ascii: "N") where allowsNonFinite, UInt8(ascii: "I") where allowsNonFinite: return .number
         default: throw error("no value starts here")
         }
     }
@@ -123,15 +128,10 @@ package struct JSONReader: Sendable {
         skipWhitespace()
         let start = offset
         if current == UInt8(ascii: "-") { offset += 1 }
-        if current == UInt8(ascii: "0") { offset += 1 } else { try skipDigits() }
-        if current == UInt8(ascii: ".") {
-            offset += 1
-            try skipDigits()
-        }
-        if current == UInt8(ascii: "e") || current == UInt8(ascii: "E") {
-            offset += 1
-            if current == UInt8(ascii: "+") || current == UInt8(ascii: "-") { offset += 1 }
-            try skipDigits()
+        switch current {
+        case UInt8(ascii: "N") where allowsNonFinite && start == offset: try literal("NaN")
+        case UInt8(ascii: "I") where allowsNonFinite: try literal("Infinity")
+        default: try skipFiniteNumber()
         }
         return JSONNumber(text: String(decoding: bytes[start..<offset], as: UTF8.self))
     }
@@ -238,6 +238,19 @@ extension JSONReader {
         for index in 0..<word.utf8CodeUnitCount {
             guard current == word.utf8Start[index] else { throw error("expected \(word)") }
             offset += 1
+        }
+    }
+
+    private mutating func skipFiniteNumber() throws(SyntaxError) {
+        if current == UInt8(ascii: "0") { offset += 1 } else { try skipDigits() }
+        if current == UInt8(ascii: ".") {
+            offset += 1
+            try skipDigits()
+        }
+        if current == UInt8(ascii: "e") || current == UInt8(ascii: "E") {
+            offset += 1
+            if current == UInt8(ascii: "+") || current == UInt8(ascii: "-") { offset += 1 }
+            try skipDigits()
         }
     }
 

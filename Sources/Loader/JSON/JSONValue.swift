@@ -21,8 +21,8 @@ package enum JSONValue: Equatable, Sendable {
     case object(JSONObject)
 
     /// Parses one document; a duplicate key is an error.
-    package init(parsing bytes: [UInt8]) throws {
-        var reader = JSONReader(bytes)
+    package init(parsing bytes: [UInt8], allowsNonFinite: Bool = false) throws {
+        var reader = JSONReader(bytes, allowsNonFinite: allowsNonFinite)
         self = try JSONValue(from: &reader)
         try reader.readEnd()
     }

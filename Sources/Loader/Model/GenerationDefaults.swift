@@ -27,7 +27,7 @@ package struct GenerationDefaults: Equatable, Sendable {
     ) throws(LoadError) {
         let fields = try JSONFields(parsing: bytes, file: file)
         let ids = 0...ModelConfiguration.Limit.vocabulary
-        eosIDs = try fields.ints("eos_token_id", in: ids) ?? configuration.eosIDs
+        eosIDs = try fields.endIDs() ?? configuration.eosIDs
         bosID = try fields.int("bos_token_id", in: ids) ?? configuration.bosID
         var warnings: [LoadWarning] = []
         if let penalty = try fields.double("repetition_penalty"), penalty != 1 {

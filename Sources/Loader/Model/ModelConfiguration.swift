@@ -33,8 +33,7 @@ package struct ModelConfiguration: Equatable, Sendable {
     package init(_ files: ModelFiles) throws(LoadError) {
         let name = "config.json"
         guard let bytes = try files.bytes(of: name, atMost: Limit.fileBytes) else {
-            throw LoadError(
-                .missing, file: files.path(of: name), "there is no such file", advice: "check the path")
+            throw files.noConfiguration(name)
         }
         try self.init(parsing: bytes, file: files.path(of: name))
     }
@@ -58,7 +57,7 @@ package struct ModelConfiguration: Equatable, Sendable {
         mlpBias = try fields.bool("mlp_bias") ?? false
         elementType = try Self.elementType(fields)
         bosID = try fields.int("bos_token_id", in: 0...Limit.vocabulary)
-        eosIDs = try fields.ints("eos_token_id", in: 0...Limit.vocabulary) ?? []
+        eosIDs = try fields.endIDs() ?? []
         quantization = try fields.fields("quantization_config").map(QuantizationConfiguration.init)
     }
 
@@ -75,7 +74,18 @@ package struct ModelConfiguration: Equatable, Sendable {
     }
 }
 
+extension JSONFields {
+    /// `eos_token_id`: one or several. Old conversions write -1 for none.
+    func endIDs() throws(LoadError) -> [Int]? {
+        try ints("eos_token_id", in: -1...ModelConfiguration.Limit.vocabulary)?.filter { $0 >= 0 }
+    }
+}
+
 extension ModelConfiguration {
+    /// What transformers loads as a `LlamaForCausalLM`: by `model_type`, whatever the first conversions called it, and
+    /// also where the architecture names the model without its head.
+    private static let architectures = ["LlamaForCausalLM", "LLaMAForCausalLM", "LlamaModel"]
+
     private static func checkFamily(_ fields: JSONFields) throws(LoadError) {
         guard let type = try fields.string("model_type") else { throw fields.missing("model_type") }
         guard type == "llama" else {
@@ -83,12 +93,12 @@ extension ModelConfiguration {
                 "model_type", "models of type \"\(type)\" are not supported",
                 advice: "use a Llama-family model")
         }
-        for architecture in try fields.strings("architectures") ?? [] where architecture != "LlamaForCausalLM"
-        {
+        for architecture in try fields.strings("architectures") ?? []
+        where !architectures.contains(architecture) {
             throw fields.unsupported(
                 "architectures", "\"\(architecture)\" is not supported", advice: "use a LlamaForCausalLM")
         }
-        if let activation = try fields.string("hidden_act"), activation != "silu" {
+        if let activation = try fields.string("hidden_act"), !["silu", "swish"].contains(activation) {
             throw fields.unsupported(
                 "hidden_act", "activation \"\(activation)\" is not supported", advice: "use a model with silu"
             )

@@ -24,7 +24,9 @@ package struct ModelPacking {
         sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         isQuantized = StorageOptions().isQuantized(sources)
-        warnings = BaseModel.warnings(configuration, quantization: quantization, sources: sources)
+        warnings =
+            reader.warnings
+            + BaseModel.warnings(configuration, quantization: quantization, sources: sources)
     }
 
     /// Writes the file, one matrix after the other.
@@ -65,7 +67,7 @@ package struct ModelPacking {
 
     private var baseName: String {
         guard case .folder(let folder) = files else { return files.baseName }
-        return folder.name
+        return HubCache.repository(ofSnapshot: folder.path) ?? folder.name
     }
 
     private func matrix(_ module: ModuleInventory.Module) -> PackedMatrixRecord? {
@@ -90,7 +92,7 @@ package struct ModelPacking {
             case .norm:
                 _ = try reader.vector(module.weightName, module.outputs)
                 names.append(module.weightName)
-            case .embedding: names.append(module.weightName)
+            case .embedding: names.append(reader.embeddingName)
             case .linear:
                 if let name = module.biasName {
                     _ = try reader.vector(name, module.outputs)
@@ -101,6 +103,9 @@ package struct ModelPacking {
                 }
             }
         }
+        // A tied embedding and head may be one tensor under the head's name.
+        var seen: Set<String> = []
+        names = names.filter { seen.insert($0).inserted }
         return try names.map { name throws(LoadError) in try reader.checkpoint.tensor(name) }
     }
 }

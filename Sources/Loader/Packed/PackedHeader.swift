@@ -34,6 +34,7 @@ enum PackedHeader {
     /// Checks kind, version and checksum.
     /// - Parameter bytes: the whole file.
     static func check(_ bytes: UnsafeRawBufferPointer, file: String) throws(LoadError) {
+        try GitPointer.refuse(bytes, file: file)
         guard opens(bytes) else { throw notPacked(bytes, file: file) }
         let found = bytes[(8 + opening.count)...].prefix(16).prefix { $0 != UInt8(ascii: "\"") }
         guard found.elementsEqual(version.utf8) else {

@@ -29,7 +29,8 @@ extension BaseModel {
             path: files.path, name: files.baseName, configuration: configuration, inventory: inventory,
             storage: storage,
             weights: try reader.weights(configuration, sources: sources, packed: packed),
-            warnings: Self.warnings(configuration, quantization: quantization, sources: sources),
+            warnings: reader.warnings
+                + Self.warnings(configuration, quantization: quantization, sources: sources),
             sources: sources)
     }
 

@@ -28,11 +28,17 @@ struct CheckpointReader {
             case .norm: continue
             case .embedding:
                 sources[module.name] = try DenseWeights(
-                    checkpoint.tensor(module.weightName), rows: module.inputs, columns: module.outputs)
+                    checkpoint.tensor(embeddingName), rows: module.inputs, columns: module.outputs)
             case .linear: sources[module.name] = try linear(module, on: compute)
             }
         }
         return sources
+    }
+
+    /// The tensor of the embedding. Where it is tied to the head, some files hold the one tensor under the head's name.
+    var embeddingName: String {
+        let (own, head) = (ModuleInventory.embedding + ".weight", ModuleInventory.head + ".weight")
+        return inventory.tiesWordEmbeddings && checkpoint[own] == nil && checkpoint[head] != nil ? head : own
     }
 
     private func linear(
@@ -64,17 +70,25 @@ struct CheckpointReader {
     /// A matrix of floats; a head without one of its own shares the embedding's.
     private func dense(_ module: ModuleInventory.Module) throws(LoadError) -> DenseWeights {
         var name = module.weightName
-        if checkpoint[name] == nil, module.name == ModuleInventory.head, inventory.tiesWordEmbeddings {
-            name = ModuleInventory.embedding + ".weight"
+        if checkpoint[name] == nil, module.name == ModuleInventory.head {
+            guard inventory.tiesWordEmbeddings else {
+                throw missing(
+                    name,
+                    advice: "if the head shares the embedding's weights, config.json must say so: "
+                        + "\"tie_word_embeddings\": true")
+            }
+            name = embeddingName
         }
         return try DenseWeights(
             checkpoint.tensor(name), rows: module.outputs, columns: module.inputs)
     }
 
-    private func missing(_ name: String) -> LoadError {
+    private func missing(
+        _ name: String, advice: String = "check that config.json belongs to these weights"
+    ) -> LoadError {
         LoadError(
             .missing, file: checkpoint.folder, field: name, "the checkpoint does not hold this tensor",
-            advice: "check that config.json belongs to these weights")
+            advice: advice)
     }
 
     private func refuseQuantizingAgain(_ name: String) throws(LoadError) {
@@ -104,8 +118,40 @@ struct CheckpointReader {
         }
     }
 
-    /// A tensor that no module reads would change what the model computes, and is refused.
+    /// A tensor that no module reads would change what the model computes, and is refused; so is one that a module would
+    /// read if the index listed it.
     func refuseLeftovers() throws(LoadError) {
+        let known = knownNames
+        for name in checkpoint.names where !known.contains(name) && !Self.followsFromConfiguration(name) {
+            throw LoadError(
+                .unsupported, file: checkpoint.folder, field: name,
+                "no module of this configuration has such a tensor",
+                advice: "check that config.json belongs to these weights")
+        }
+        for (name, file) in checkpoint.unlisted where known.contains(name) {
+            throw LoadError(
+                .mismatch, file: file, field: name, "the index does not list this tensor",
+                advice: "use the index that belongs to the shards")
+        }
+    }
+
+    /// What the index leaves out is no part of the model; it may be the wrong index all the same.
+    var warnings: [LoadWarning] {
+        let names = checkpoint.unlisted.map(\.tensor).filter { !Self.followsFromConfiguration($0) }
+        if names.isEmpty { return [] }
+        return [
+            LoadWarning(
+                "\(checkpoint.folder): \(names.firstAndCount): in the shards, but not in their index: left out",
+                details: names.map { "\($0): in a shard, but not in the index" })
+        ]
+    }
+
+    /// Old checkpoints carry the rotary frequencies, which follow from the configuration.
+    private static func followsFromConfiguration(_ name: String) -> Bool {
+        name.hasSuffix("rotary_emb.inv_freq")
+    }
+
+    private var knownNames: Set<String> {
         let suffixes = [
             "weight", "bias", "SCB", "weight_format", "weight.absmax", "weight.quant_map",
             "weight.nested_absmax", "weight.nested_quant_map", "weight.quant_state.bitsandbytes__nf4",
@@ -119,13 +165,7 @@ struct CheckpointReader {
             if packed != nil { known.formUnion(PackedFile.Part.allCases.map { $0.name(module.name) }) }
         }
         if packed != nil { known.formUnion(PackedFile.fileNames) }
-        // Old checkpoints carry the rotary frequencies, which follow from the configuration.
-        for name in checkpoint.names where !known.contains(name) && !name.hasSuffix("rotary_emb.inv_freq") {
-            throw LoadError(
-                .unsupported, file: checkpoint.folder, field: name,
-                "no module of this configuration has such a tensor",
-                advice: "check that config.json belongs to these weights")
-        }
+        return known
     }
 
     func weights(

@@ -5,6 +5,8 @@ import Logging
 /// Everything that `dora-serve` was told, checked before any model is read.
 package struct ServerSettings: Sendable {
     package var model: ModelSettings
+    /// Why that model; nil if it was given.
+    package var modelReason: String?
     package var adapters: [(name: String, folder: String)] = []
     package var root: AdapterRoot?
     package var defaultAdapter: String?
@@ -23,12 +25,13 @@ package struct ServerSettings: Sendable {
     /// - Throws: `OptionProblem`, `LoadError`.
     package init(flags: [ServerOption: [String]], environment: [String: String], file: String?) async throws {
         let options = try await OptionReader(flags: flags, environment: environment, file: file)
-        guard let folder = options.string(.model) ?? BundledModel.find() else {
-            throw OptionProblem(
-                option: "--model", problem: "give one, or set DORA_MODEL; no demo model was found")
-        }
+        let places = ModelPlaces(environment: environment)
+        adapters = try Self.adapters(options, places)
+        let base = try BaseChoice(
+            given: options.string(.model), adapters: adapters.map(\.folder), places: places)
+        modelReason = base.reason
         model = ModelSettings(
-            model: folder,
+            model: base.path,
             quantization: try options.choice(.quantize, as: Quantization.self),
             storage: StorageOptions(
                 weights: try options.choice(.weights, as: StorageOptions.Weights.self) ?? .native,
@@ -38,7 +41,7 @@ package struct ServerSettings: Sendable {
             activations: try options.choice(.activations, as: ModelSettings.Activations.self) ?? .auto,
             context: try options.int(.context, in: 1...Int.max),
             threads: try options.int(.threads, in: 1...1024))
-        try readAdapters(options)
+        try readRoot(options)
         for text in options.strings(.listen) {
             do { addresses.append(try ListenAddress(text)) } catch {
                 throw OptionProblem(option: "--listen", problem: "\(error)")
@@ -63,12 +66,16 @@ package struct ServerSettings: Sendable {
         logLevel = try options.choice(.logLevel, as: Logger.Level.self) ?? logLevel
     }
 
-    private mutating func readAdapters(_ options: OptionReader) throws {
+    private static func adapters(
+        _ options: OptionReader, _ places: ModelPlaces
+    ) throws -> [(name: String, folder: String)] {
+        var adapters: [(name: String, folder: String)] = []
         for text in options.strings(.adapter) {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             let hasName = parts.count == 2 && AdapterName.isValid(parts[0])
-            let folder = hasName ? parts[1] : text
-            let name = hasName ? parts[0] : folder.split(separator: "/").last.map(String.init) ?? ""
+            let place = hasName ? parts[1] : text
+            let ownName = ModelPlaces.hubID(place)?.name ?? place.split(separator: "/").last.map(String.init)
+            let name = hasName ? parts[0] : ownName ?? ""
             guard AdapterName.isValid(name) else {
                 throw OptionProblem(
                     option: "--adapter", problem: "'\(name)' cannot be a name; write NAME=PATH")
@@ -77,15 +84,22 @@ package struct ServerSettings: Sendable {
                 throw OptionProblem(
                     option: "--adapter", problem: "two adapters are called '\(name)'; write NAME=PATH")
             }
-            adapters.append((name, folder))
+            adapters.append((name, try places.adapter(place)))
         }
+        return adapters
+    }
+
+    private mutating func readRoot(_ options: OptionReader) throws {
         root = try options.string(.adapterRoot).map { path throws(LoadError) in try AdapterRoot(path) }
         defaultAdapter = options.string(.defaultAdapter) ?? (adapters.count == 1 ? adapters[0].name : nil)
-        if let name = defaultAdapter, !adapters.contains(where: { $0.name == name }),
-            root?.names().contains(name) != true
-        {
-            throw OptionProblem(option: "--default-adapter", problem: "there is no adapter '\(name)'")
-        }
+        guard let name = defaultAdapter, !adapters.contains(where: { $0.name == name }) else { return }
+        let option = "--default-adapter"
+        let folder: String?
+        do throws(EngineError) {
+            try AdapterName.check(name)
+            folder = try root?.folder(name)
+        } catch { throw OptionProblem(option: option, problem: error.message) }
+        if folder == nil { throw OptionProblem(option: option, problem: "there is no adapter '\(name)'") }
     }
 
     private mutating func readLimits(_ options: OptionReader) throws(OptionProblem) {

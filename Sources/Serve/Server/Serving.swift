@@ -26,6 +26,10 @@ package struct Serving: Sendable {
     /// - Throws: `LoadError`, `EngineError`, `ListenProblem` and what the layers below throw.
     package func run() async throws {
         Self.allowManyFiles()
+        if let reason = settings.modelReason {
+            logger.notice(
+                "model chosen", metadata: ["model": "\(settings.model.model)", "why": "\(reason.quoted)"])
+        }
         // A mistake in an adapter's path need not wait for the model.
         for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
