@@ -8,10 +8,10 @@ import Testing
     @Test func factorsAndMagnitudesAreReadForEveryTargetedModule() throws {
         let adapter = try AdapterBuilder().load()
         #expect(
-            adapter.updates.keys.sorted() == [
+            adapter.lowRank.keys.sorted() == [
                 "model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj",
             ])
-        let update = try #require(adapter.updates["model.layers.0.self_attn.q_proj"])
+        let update = try #require(adapter.lowRank["model.layers.0.self_attn.q_proj"])
         #expect(update.rank == 2 && update.scaling == 2)
         #expect(update.a.count == 64 && update.b.count == 64 && update.magnitude?.count == 32)
         #expect(update.outputBias == nil && adapter.replacements.isEmpty && adapter.tokenRows.isEmpty)
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func withoutDoRAThereAreNoMagnitudes() throws {
-        #expect(try AdapterBuilder(dora: false).load().updates.values.allSatisfy { $0.magnitude == nil })
+        #expect(try AdapterBuilder(dora: false).load().lowRank.values.allSatisfy { $0.magnitude == nil })
     }
 
     @Test func patternsChangeRankAndScalingOfOneModule() throws {
@@ -30,16 +30,16 @@ import Testing
         builder.tensors[AdapterBuilder.q1 + "lora_A.weight"] = .init([4, 32])
         builder.tensors[AdapterBuilder.q1 + "lora_B.weight"] = .init([32, 4])
         let adapter = try builder.load()
-        #expect(adapter.updates["model.layers.1.self_attn.q_proj"]?.rank == 4)
-        #expect(adapter.updates["model.layers.1.self_attn.q_proj"]?.scaling == 0.5)
-        #expect(adapter.updates["model.layers.0.self_attn.q_proj"]?.rank == 2)
+        #expect(adapter.lowRank["model.layers.1.self_attn.q_proj"]?.rank == 4)
+        #expect(adapter.lowRank["model.layers.1.self_attn.q_proj"]?.scaling == 0.5)
+        #expect(adapter.lowRank["model.layers.0.self_attn.q_proj"]?.rank == 2)
     }
 
     @Test(arguments: [[32], [32, 1], [1, 32]])
     func magnitudesMayBeRowsOrColumns(shape: [Int]) throws {
         var builder = AdapterBuilder()
         builder.tensors[Self.q0 + "lora_magnitude_vector"] = .init(shape, 3)
-        #expect(try builder.load().updates["model.layers.0.self_attn.q_proj"]?.magnitude?.first == 3)
+        #expect(try builder.load().lowRank["model.layers.0.self_attn.q_proj"]?.magnitude?.first == 3)
     }
 
     @Test func embeddingsAndHeadsHaveFactorsAndCopies() throws {
@@ -54,8 +54,8 @@ import Testing
         builder.tensors[Self.prefix + "lm_head.lora_B.weight"] = .init([10, 2])
         builder.tensors[Self.prefix + "lm_head.lora_magnitude_vector"] = .init([10])
         let adapter = try builder.load()
-        #expect(adapter.updates["model.embed_tokens"]?.magnitude?.count == 32)
-        #expect(adapter.updates["lm_head"]?.magnitude?.count == 10)
+        #expect(adapter.lowRank["model.embed_tokens"]?.magnitude?.count == 32)
+        #expect(adapter.lowRank["lm_head"]?.magnitude?.count == 10)
         #expect(adapter.replacements.keys.sorted() == ["model.embed_tokens.weight"])
         #expect(adapter.warnings.isEmpty)
     }
@@ -69,7 +69,7 @@ import Testing
             Self.prefix + "lm_head.lora_A.weight": .init([2, 32]),
             Self.prefix + "lm_head.lora_B.weight": .init([10, 2]),
         ]
-        #expect(try builder.load(base: [("tie_word_embeddings", "true")]).updates.count == 2)
+        #expect(try builder.load(base: [("tie_word_embeddings", "true")]).lowRank.count == 2)
         expectRefusal(.mismatch, naming: ["lm_head", "not target"]) { _ = try builder.load() }
     }
 
@@ -112,7 +112,7 @@ import Testing
         for module in [Self.q0, AdapterBuilder.q1] {
             builder.tensors[module + "lora_B.bias"] = .init([32], 6)
         }
-        #expect(try builder.load().updates["model.layers.0.self_attn.q_proj"]?.outputBias?.first == 6)
+        #expect(try builder.load().lowRank["model.layers.0.self_attn.q_proj"]?.outputBias?.first == 6)
     }
 
     @Test func shardsAreJoined() throws {
@@ -132,7 +132,7 @@ import Testing
         }
         try second.write("adapter_model-00002-of-00002.safetensors", part(names[3...]))
         let whole = try Adapter(folder: folder.path, fitting: inventory, baseName: nil)
-        #expect(try Adapter(folder: second.path, fitting: inventory, baseName: nil).updates == whole.updates)
+        #expect(try Adapter(folder: second.path, fitting: inventory, baseName: nil).lowRank == whole.lowRank)
     }
 }
 
@@ -152,7 +152,7 @@ import Testing
         builder.tensors[AdapterBuilder.q0 + "lora_A.weight"]?.type = "BF16"
         let adapter = try builder.load()
         #expect(adapter.warnings.first?.summary.contains("BF16") == true)
-        #expect(adapter.updates["model.layers.0.self_attn.q_proj"]?.a.first == 0.5)
+        #expect(adapter.lowRank["model.layers.0.self_attn.q_proj"]?.a.first == 0.5)
     }
 
     @Test func oneSideOfATiedPairIsMentioned() throws {

@@ -12,11 +12,11 @@ import Testing
         let adapter = try Adapter(folder: folder, fitting: inventory, baseName: nil)
         let names = try SafetensorsFile(path: folder + "/adapter_model.safetensors").names
         let held = names.count { !$0.contains("original_module") }
-        let parts = adapter.updates.values.reduce(0) {
+        let parts = adapter.lowRank.values.reduce(0) {
             $0 + 2 + ($1.magnitude == nil ? 0 : 1) + ($1.outputBias == nil ? 0 : 1)
         }
         #expect(parts + adapter.replacements.count + adapter.tokenRows.count == held)
-        #expect(adapter.updates.values.allSatisfy { ($0.magnitude != nil) == adapter.configuration.usesDoRA })
+        #expect(adapter.lowRank.values.allSatisfy { ($0.magnitude != nil) == adapter.configuration.usesDoRA })
     }
 
     static let configurations: [(name: String, rank: Int, alpha: Double, targets: Set<String>?)] =
@@ -60,8 +60,8 @@ import Testing
     func aPublishedLoRAFitsTinyLlama() throws {
         let folder = try #require(Fixtures.realData) + "/adapters/lora-tinyllama"
         let adapter = try Adapter(folder: folder, fitting: tinyLlama(), baseName: "TinyLlama-1.1B-Chat-v1.0")
-        #expect(adapter.updates.count == 44 && adapter.warnings.isEmpty)
-        let value = try #require(adapter.updates["model.layers.21.self_attn.v_proj"])
+        #expect(adapter.lowRank.count == 44 && adapter.warnings.isEmpty)
+        let value = try #require(adapter.lowRank["model.layers.21.self_attn.v_proj"])
         #expect(
             value.rank == 4 && value.scaling == 2 && value.a.count == 4 * 2048 && value.b.count == 256 * 4)
         #expect(adapter.summary.byteCount == 22 * (4 * 2048 * 2 + 2048 * 4 + 256 * 4) * 4)

@@ -148,7 +148,7 @@ import dora_accuracy
 extension MergeReport.Entry {
     fileprivate init(module: String, survival: Double, noise: Double, format: String) {
         self.init(
-            module: module, rank: 8, scaling: 1, hasMagnitude: true, bytes: 1, format: format,
+            module: module, method: nil, rank: 8, scaling: 1, hasMagnitude: true, bytes: 1, format: format,
             change: StoredChange(kept: survival, asked: 1, lost: noise * noise), tooCoarse: [])
     }
 }

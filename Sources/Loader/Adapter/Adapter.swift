@@ -10,7 +10,7 @@ package struct Adapter: Sendable {
     /// SHA-256 over the digests of the configuration and of the weights, in hexadecimal: equal for equal adapters.
     package let digest: String
     /// By module, e.g. `model.layers.0.self_attn.q_proj`.
-    package let updates: [String: LowRankUpdate]
+    package let updates: [String: any WeightUpdate]
     /// Full tensors in place of the base's, by the base tensor's name, e.g. `lm_head.weight`, `model.norm.weight`,
     /// `….q_proj.bias`: from `modules_to_save`, trained biases, and the copies of embeddings that PEFT saves
     /// beside their factors. The update of a module, if any, applies on top. Shapes equal the base's.
@@ -56,21 +56,6 @@ package struct Adapter: Sendable {
     }
 }
 
-/// What an adapter adds to one module: s·B·A, and for DoRA the norms to which the sum is scaled.
-package struct LowRankUpdate: Equatable, Sendable {
-    package let rank: Int
-    /// s: alpha / rank, or alpha / √rank, of this module.
-    package let scaling: Float
-    /// `[rank, inputs]`; `[rank, vocabulary]` of an embedding.
-    package let a: [Float]
-    /// `[outputs, rank]`; `[hidden, rank]` of an embedding.
-    package let b: [Float]
-    /// DoRA's magnitudes: `[outputs]`, one a row; of an embedding `[hidden]`, one a column of its weight.
-    package let magnitude: [Float]?
-    /// `[outputs]`: added to the output times `scaling`.
-    package let outputBias: [Float]?
-}
-
 /// Rows that take the place of rows of an embedding.
 package struct TokenRows: Equatable, Sendable {
     /// Token ids, one a row, all different.
@@ -96,11 +81,9 @@ extension Adapter {
 
     /// Bytes of memory and mapped files that the adapter's numbers take.
     private var byteCount: Int {
-        let floats =
-            updates.values.reduce(0) {
-                $0 + $1.a.count + $1.b.count + ($1.magnitude?.count ?? 0) + ($1.outputBias?.count ?? 0)
-            } + tokenRows.values.reduce(0) { $0 + $1.rows.count }
-        return floats * MemoryLayout<Float>.size + replacements.values.reduce(0) { $0 + $1.byteCount }
+        updates.values.reduce(0) { $0 + $1.byteCount }
+            + tokenRows.values.reduce(0) { $0 + $1.rows.count } * MemoryLayout<Float>.size
+            + replacements.values.reduce(0) { $0 + $1.byteCount }
     }
 }
 

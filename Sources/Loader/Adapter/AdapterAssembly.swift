@@ -6,8 +6,8 @@ struct AdapterAssembly {
     let inventory: ModuleInventory
 
     /// The updates of all modules, which are exactly those that the configuration targets.
-    func updates() throws(LoadError) -> [String: LowRankUpdate] {
-        var updates: [String: LowRankUpdate] = [:]
+    func updates() throws(LoadError) -> [String: any WeightUpdate] {
+        var updates: [String: any WeightUpdate] = [:]
         for module in inventory.modules {
             let isTargeted = isTargeted(module)
             let isAdapted = tensors.isAdapted(module.name)

@@ -25,6 +25,7 @@ package struct AdapterMerge {
         self.compute = compute
         linear = adapter.inventory.modules.filter { $0.kind == .linear && changes($0) }
         report.warn(adapter.warnings)
+        report.baseModelName = adapter.configuration.baseModelName
     }
 
     package var isDone: Bool { done > linear.count }
@@ -62,9 +63,9 @@ package struct AdapterMerge {
     private var embeddingBytes: Int {
         guard let module = adapter.inventory[ModuleInventory.embedding], changes(module) else { return 0 }
         let floats =
-            (adapter.updates[module.name].map { $0.a.count + $0.b.count + $0.b.count / max(1, $0.rank) } ?? 0)
+            (adapter.updates[module.name] == nil ? 0 : module.outputs)
             + (tokenRows(module.name)?.rows.count ?? 0)
-        return floats * MemoryLayout<Float>.size
+        return floats * MemoryLayout<Float>.size + (adapter.updates[module.name]?.byteCount ?? 0)
             + (adapter.replacements[module.weightName]?.retainedBytes ?? 0)
     }
 
@@ -116,7 +117,7 @@ package struct AdapterMerge {
     private mutating func mergeEmbedding() throws {
         guard let module = adapter.inventory[ModuleInventory.embedding], changes(module) else { return }
         let source = try source(module)
-        guard let update = adapter.updates[module.name] else {
+        guard let update = adapter.updates[module.name] as? LowRankUpdate else {
             base.weights.embedding = Embedding(source: source)
             report.add(entry(module, nil, format: "as stored", bytes: embeddingBytes))
             return
@@ -125,7 +126,7 @@ package struct AdapterMerge {
         base.weights.embedding = Embedding(source: merged)
         report.add(
             entry(module, update, format: "computed", bytes: embeddingBytes),
-            zeros: merged.zeroColumns)
+            zeros: merged.zeroColumns, ratios: merged.ratios)
     }
 
     /// - Returns: whether the module is done.
@@ -147,17 +148,14 @@ package struct AdapterMerge {
             && !isResized(module)
         replace(module.name) { linear in
             if !isBase { linear.matrix = result.matrix }
-            if let update, let added = update.outputBias {
-                let bias = linear.bias ?? [Float](repeating: 0, count: added.count)
-                linear.bias = zip(bias, added).map { $0 + update.scaling * $1 }
-            }
+            if let update { linear.bias = update.bias(linear.bias) }
         }
         report.add(
             entry(
                 module, update, format: isBase ? "as the base" : result.matrix.format.name,
                 bytes: isBase ? 0 : result.matrix.byteCount, change: result.change,
                 tooCoarse: result.tooCoarse),
-            zeros: result.zeroRows)
+            zeros: result.zeroRows, ratios: result.ratios)
         return true
     }
 
@@ -197,12 +195,12 @@ package struct AdapterMerge {
     }
 
     private func entry(
-        _ module: ModuleInventory.Module, _ update: LowRankUpdate?, format: String, bytes: Int,
+        _ module: ModuleInventory.Module, _ update: (any WeightUpdate)?, format: String, bytes: Int,
         change: StoredChange? = nil, tooCoarse: [MergeReport.Trial] = []
     ) -> MergeReport.Entry {
         MergeReport.Entry(
-            module: module.name, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,
-            hasMagnitude: update?.magnitude != nil, bytes: bytes, format: format,
+            module: module.name, method: update?.label, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,
+            hasMagnitude: update?.hasMagnitude == true, bytes: bytes, format: format,
             change: change, tooCoarse: tooCoarse)
     }
 }

@@ -1,19 +1,13 @@
 import DoraTensor
 import Synchronization
 
-/// The merge of one linear layer, for each output row o (arXiv 2402.09353; PEFT `lora/dora.py`):
-///
-///     W = V + s B A,   W'[o] = m[o] / ||W[o]|| * W[o]
-///
-/// with V the decoded base `[outputs, inputs]`, A `[rank, inputs]`, B `[outputs, rank]`, m `[outputs]` and the norm
-/// along the inputs. Plain LoRA stops at W. All in F32, tile by tile, so the result depends neither on the threads nor
-/// on the steps.
+/// The merge of one linear layer: the rows of V, the decoded base `[outputs, inputs]`, as the update leaves them, in the
+/// format that keeps them. All in F32, tile by tile, so the result depends neither on the threads nor on the steps.
 struct LinearMerge {
     let source: any WeightSource
-    /// s B A; nil stores V as it is.
-    private let product: LowRankProduct?
-    /// m; nil for plain LoRA.
-    private let magnitude: [Float]?
+    /// What becomes of V's rows; nil stores V as it is.
+    private let update: (any RowMerge)?
+    private let hasMagnitude: Bool
     /// The format that is tried, and those for when it keeps too little of the update.
     private var formats: [MatrixFormat]
     private var tooCoarse: [MergeReport.Trial] = []
@@ -28,6 +22,8 @@ struct LinearMerge {
         let tooCoarse: [MergeReport.Trial]
         /// Rows of W that are all zero, which no magnitude can scale.
         let zeroRows: Int
+        /// What the others were scaled by.
+        let ratios: MagnitudeRatios
     }
 
     /// Elements that a step merges, some milliseconds' work.
@@ -36,15 +32,12 @@ struct LinearMerge {
     /// - Parameter formats: what to store the matrix in: the first that keeps the update, else the last.
     /// - Precondition: there is one.
     init(
-        source: any WeightSource, update: LowRankUpdate?, formats: [MatrixFormat], on compute: Compute
+        source: any WeightSource, update: (any WeightUpdate)?, formats: [MatrixFormat], on compute: Compute
     ) throws(ComputeError) {
         self.source = source
         self.formats = formats
-        magnitude = update?.magnitude
-        product = update.map {
-            LowRankProduct(
-                b: $0.b, a: $0.a, rank: $0.rank, columns: source.columns, scaling: $0.scaling)
-        }
+        self.update = update?.rows(columns: source.columns, on: compute)
+        hasMagnitude = update?.hasMagnitude == true
         draft = try PackedMatrix.Draft(
             rows: source.rows, columns: source.columns, format: formats[0], on: compute)
     }
@@ -70,7 +63,7 @@ struct LinearMerge {
         }
         guard draft.isComplete else { return nil }
         source.dropPages(rows: 0..<source.rows)
-        if product != nil, formats.count > 1, !isKept {
+        if update != nil, formats.count > 1, !isKept {
             tooCoarse.append(MergeReport.Trial(format: formats.removeFirst().name, change: total.change))
             total = Tally()
             self.draft = try PackedMatrix.Draft(
@@ -78,8 +71,8 @@ struct LinearMerge {
             return nil
         }
         return Result(
-            matrix: draft.matrix, change: product == nil ? nil : total.change,
-            tooCoarse: tooCoarse, zeroRows: total.zeroRows)
+            matrix: draft.matrix, change: update == nil ? nil : total.change,
+            tooCoarse: tooCoarse, zeroRows: total.zeroRows, ratios: total.ratios)
     }
 
     private var isKept: Bool {
@@ -87,7 +80,7 @@ struct LinearMerge {
     }
 
     private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
-        if let product { return merge(product, tile: tile, into: builder, on: compute) }
+        if let update { return merge(update, tile: tile, into: builder, on: compute) }
         if format == source.nativeFormat {
             source.storeNative(tile: tile, in: builder, on: compute)
         } else {
@@ -97,44 +90,35 @@ struct LinearMerge {
     }
 
     private func merge(
-        _ product: LowRankProduct, tile: Int, into builder: PackedMatrix.Builder, on compute: Compute
+        _ update: any RowMerge, tile: Int, into builder: PackedMatrix.Builder, on compute: Compute
     ) -> Tally {
         let rows = tile * PackedMatrix.tileRows..<(tile + 1) * PackedMatrix.tileRows
         let count = rows.count * source.columns
-        let blockedCount = product.blockedCount(rows: rows.count)
+        let blockedCount = BlockedRows.count(columns: source.columns)
         return withUnsafeTemporaryAllocation(of: Float.self, capacity: count + blockedCount) { memory in
             guard let before = memory.baseAddress else { return Tally() }
             let merged = before + count
             source.decodeTile(tile, into: before, on: compute)
-            var squares = [Double](repeating: 0, count: rows.count)
-            product.add(rows: rows, to: before, into: merged, squares: &squares, on: compute)
-            var tally = Tally()
-            let factors = factors(
-                rows: source.rowRange(ofTile: tile), squares: squares, zeroRows: &tally.zeroRows)
-            tally.change = builder.store(tile: tile, blocks: merged, factors: factors, before: before)
+            let scales = update.change(rows: rows, of: before, into: merged, on: compute)
+            var tally = Tally(zeroRows: scales.zeroRows)
+            if hasMagnitude { tally.factors = scales.factors.prefix(source.rowRange(ofTile: tile).count) }
+            tally.change = builder.store(
+                tile: tile, blocks: merged, factors: scales.factors, before: before)
             return tally
         }
-    }
-
-    /// What brings the rows of a tile to their magnitudes; counts those that have no direction.
-    private func factors(rows: Range<Int>, squares: [Double], zeroRows: inout Int) -> [Float] {
-        var factors = [Float](repeating: 1, count: PackedMatrix.tileRows)
-        guard let magnitude else { return factors }
-        for (offset, row) in rows.enumerated() {
-            let norm = Float(squares[offset].squareRoot())
-            if norm == 0 { zeroRows += 1 }
-            factors[offset] = norm == 0 ? 0 : magnitude[row] / norm
-        }
-        return factors
     }
 
     private struct Tally {
         var change = StoredChange.none
         var zeroRows = 0
+        /// Of a single tile.
+        var factors: ArraySlice<Float> = []
+        var ratios = MagnitudeRatios()
 
         mutating func add(_ other: Tally) {
             change += other.change
             zeroRows += other.zeroRows
+            ratios.add(other.factors)
         }
     }
 }

@@ -4,6 +4,8 @@ package import DoraTensor
 package struct MergeReport: Sendable {
     package struct Entry: Sendable {
         package let module: String
+        /// The update, e.g. `DoRA rank 8`; nil for a module that the adapter replaces whole.
+        package let method: String?
         /// 0 for a module that the adapter replaces whole.
         package let rank: Int
         package let scaling: Float
@@ -31,6 +33,10 @@ package struct MergeReport: Sendable {
     }
 
     package fileprivate(set) var entries: [Entry] = []
+    /// m / ||V + s B A|| of every row that DoRA scales.
+    package private(set) var ratios = MagnitudeRatios()
+    /// The base that the adapter names.
+    var baseModelName: String?
     private var adapterWarnings: [LoadWarning] = []
 
     package init() {}
@@ -42,15 +48,18 @@ package struct MergeReport: Sendable {
     /// The most noise beside any matrix's change.
     package var mostNoise: Double? { entries.compactMap(\.noise).max() }
 
-    mutating func add(_ entry: Entry, zeros: Int = 0) {
+    mutating func add(_ entry: Entry, zeros: Int = 0, ratios: MagnitudeRatios = MagnitudeRatios()) {
         entries.append(entry)
+        self.ratios.add(ratios)
         entries[entries.count - 1].zeroRows = zeros
     }
 
     mutating func warn(_ warnings: [LoadWarning]) { adapterWarnings += warnings }
 
     /// Those of the adapter, and one for each kind of thing that the merge noticed, however many modules it is about.
-    package var warnings: [LoadWarning] { adapterWarnings + raisedNote + lossWarning + zeroWarning }
+    package var warnings: [LoadWarning] {
+        adapterWarnings + ratioWarning + raisedNote + lossWarning + zeroWarning
+    }
 
     /// Matrices in a format that was asked for and does not keep the change.
     private var lossWarning: [LoadWarning] {
@@ -80,6 +89,16 @@ package struct MergeReport: Sendable {
                 "\(raised.count) of \(entries.count) adapted matrices are stored more finely (\(formats)) to keep "
                     + "the adapter's change; in \(worst.module) \(worst.trial)",
                 details: raised.map { "\($0.module): \($0.trial), now \($0.format)" })
+        ]
+    }
+
+    /// Magnitudes that do not lie near the norms that they replace were trained on another base.
+    private var ratioWarning: [LoadWarning] {
+        guard !ratios.isPlausible, let median = ratios.median else { return [] }
+        return [
+            LoadWarning(
+                "the adapter's magnitudes are \((median * 1000).rounded() / 1000) times the norms of this base's rows (median), not near 1:"
+                    + " it was trained on another base\(baseModelName.map { ", \($0)" } ?? "") or on other weights of it")
         ]
     }
 

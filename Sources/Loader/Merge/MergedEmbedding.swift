@@ -13,6 +13,8 @@ struct MergedEmbedding: WeightSource {
     private var columnScales: [Float]
     /// Dimensions in which W is all zero.
     private(set) var zeroColumns = 0
+    /// What the others are scaled by.
+    private(set) var ratios = MagnitudeRatios()
 
     var rows: Int { base.rows }
     var columns: Int { base.columns }
@@ -29,6 +31,7 @@ struct MergedEmbedding: WeightSource {
         let norms = columnNorms(on: compute)
         zeroColumns = norms.count { $0 == 0 }
         columnScales = zip(magnitude, norms).map { $1 == 0 ? 0 : $0 / $1 }
+        ratios.add(columnScales)
     }
 
     func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {

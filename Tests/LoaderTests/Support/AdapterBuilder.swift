@@ -60,3 +60,8 @@ struct AdapterBuilder {
         return try Adapter(folder: folder.path, fitting: ModuleInventory(model), baseName: baseName)
     }
 }
+
+extension Adapter {
+    /// Its updates, of LoRA's and DoRA's kind.
+    var lowRank: [String: LowRankUpdate] { updates.compactMapValues { $0 as? LowRankUpdate } }
+}
