@@ -112,6 +112,9 @@ import FoundationEssentials
         if [tokenize, isScoring, check].count(where: { $0 }) > 1 {
             throw ValidationError("--tokenize, --check and --score or --continuation exclude each other")
         }
+        if isScoring, !stop.isEmpty || !stopID.isEmpty || ignoreEOS || stats {
+            throw ValidationError("--stop, --stop-id, --ignore-eos and --stats are about a text, not about scores")
+        }
     }
 
     func run() async throws {
@@ -126,7 +129,7 @@ import FoundationEssentials
             }
         } catch let error as ValidationError {
             throw error
-        } catch is Terminal.Closed {
+        } catch let closed as Terminal.Closed where closed.isReaderGone {
             return
         } catch let error as ListenAddress.Malformed {
             throw ValidationError("--connect: \(error)")

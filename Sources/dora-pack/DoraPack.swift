@@ -66,7 +66,7 @@ extension Quantization: ExpressibleByArgument {}
         do {
             if let verify { try verifyFile(verify) }
             if let model, let output { try pack(model, into: output) }
-        } catch is Terminal.Closed {
+        } catch let closed as Terminal.Closed where closed.isReaderGone {
             return
         } catch {
             Terminal.note("dora-pack: \(error)")

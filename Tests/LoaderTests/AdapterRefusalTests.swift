@@ -122,8 +122,12 @@ import Testing
         Spoiled("a saved module with NaN", .malformed, "model.norm.weight", "NaN") {
             $0.tensors[prefix + "model.norm.weight"] = .init([32], .nan)
         },
-        Spoiled("a resized vocabulary", .unsupported, "lm_head.weight", "12 tokens", "10") {
+        Spoiled("half of a resized vocabulary", .mismatch, "model.embed_tokens.weight", "12 tokens", "10", "resize") {
             $0.tensors[prefix + "lm_head.weight"] = .init([12, 32])
+        },
+        Spoiled("two sizes of a vocabulary", .mismatch, "lm_head.weight", "12 tokens", "[11, 32]") {
+            $0.tensors[prefix + "model.embed_tokens.weight"] = .init([12, 32])
+            $0.tensors[prefix + "lm_head.weight"] = .init([11, 32])
         },
         Spoiled("a bias that the base lacks", .mismatch, "q_proj.base_layer.bias", "no bias") {
             $0.tensors[q0 + "base_layer.bias"] = .init([32])
@@ -135,7 +139,7 @@ import Testing
             $0.tensors[prefix + "lm_head.weight"] = .init([10, 32])
             $0.tensors[prefix + "lm_head.base_layer.weight"] = .init([10, 32])
         },
-        Spoiled("a token beyond the vocabulary", .mismatch, "trainable_token_indices", "10") {
+        Spoiled("a token beyond the vocabulary", .mismatch, "lm_head.weight", "11 tokens", "10") {
             $0.config = [("trainable_token_indices", "[10]")]
             $0.tensors[embedding + "token_adapter.trainable_tokens_delta"] = .init([1, 32])
         },

@@ -26,10 +26,11 @@ final class TestServer: Sendable {
     init(
         limits: ConnectionLimits = ConnectionLimits(), token: String? = nil,
         drainTimeout: Duration = .seconds(20),
-        model: String = fixtures + "/bases/gqa-f32", _ change: (inout Engine.Options) -> Void = { _ in }
+        model: String = fixtures + "/bases/gqa-f32", storage: StorageOptions = StorageOptions(),
+        _ change: (inout Engine.Options) -> Void = { _ in }
     ) async throws {
         let compute = try Compute(threads: 2)
-        let base = try LoadedBase(ModelSettings(model: model, threads: 2)) { _ in }
+        let base = try LoadedBase(ModelSettings(model: model, storage: storage, threads: 2)) { _ in }
         var options = Engine.Options()
         options.keyValueBytes = 64 << 20
         change(&options)

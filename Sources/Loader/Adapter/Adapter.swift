@@ -40,7 +40,8 @@ package struct Adapter: Sendable {
         let vocabularySize = try AdapterAssembly.vocabularySize(tensors, configuration, inventory)
         let assembly = AdapterAssembly(
             configuration: configuration, matching: matching, tensors: tensors,
-            inventory: inventory.resized(vocabularySize: vocabularySize))
+            inventory: inventory.resized(vocabularySize: vocabularySize),
+            baseVocabularySize: inventory.vocabularySize)
         var hash = SHA256()
         hash.update(data: SHA256.hash(data: bytes).map { $0 })
         hash.update(data: tensors.digest.map { $0 })
@@ -50,7 +51,7 @@ package struct Adapter: Sendable {
         updates = try assembly.updates()
         replacements = try assembly.replacements()
         tokenRows = try assembly.tokenRows()
-        try assembly.checkRows(replacements, tokenRows, base: inventory.vocabularySize)
+        try assembly.checkRows(replacements, tokenRows)
         self.inventory = assembly.inventory
         warnings = configuration.warnings + assembly.warnings(baseName: baseName)
     }

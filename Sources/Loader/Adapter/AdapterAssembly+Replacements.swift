@@ -35,11 +35,12 @@ extension AdapterAssembly {
     }
 
     /// In a tied model a plain tensor of one side is loaded into the parameter that both share. What `modules_to_save`
-    /// names has a copy of its own instead.
+    /// names has a copy of its own instead; what lies under factors is the base's, unless it was resized.
     private func tie(_ replacements: inout [String: TensorView]) {
         let sides = [ModuleInventory.embedding, ModuleInventory.head].compactMap { inventory[$0] }
         for (side, other) in zip(sides, sides.reversed()) where !isSaved(side) && !isSaved(other) {
-            if let shared = replacements[side.weightName], replacements[other.weightName] == nil {
+            let isShared = tensors[side.name, .weight] != nil || inventory.vocabularySize != baseVocabularySize
+            if isShared, let shared = replacements[side.weightName], replacements[other.weightName] == nil {
                 replacements[other.weightName] = shared
             }
         }

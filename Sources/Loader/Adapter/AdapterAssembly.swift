@@ -3,7 +3,9 @@ struct AdapterAssembly {
     let configuration: AdapterConfiguration
     let matching: ModuleMatching
     let tensors: AdapterTensors
+    /// With as many tokens as the adapter was trained on.
     let inventory: ModuleInventory
+    let baseVocabularySize: Int
 
     /// The updates of all modules, which are exactly those that the configuration targets.
     func updates() throws(LoadError) -> [String: any WeightUpdate] {

@@ -30,13 +30,11 @@ extension AdapterAssembly {
     }
 
     /// Refuses an adapter of a larger vocabulary whose file lacks rows that the base does not have either.
-    /// - Parameters:
-    ///   - replacements: what the file holds whole.
-    ///   - base: tokens of the base.
+    /// - Parameter replacements: what the file holds whole.
     func checkRows(
-        _ replacements: [String: TensorView], _ tokenRows: [String: TokenRows], base: Int
+        _ replacements: [String: TensorView], _ tokenRows: [String: TokenRows]
     ) throws(LoadError) {
-        let size = inventory.vocabularySize
+        let (size, base) = (inventory.vocabularySize, baseVocabularySize)
         guard size > base else { return }
         for module in inventory.modules where module.isVocabulary && replacements[module.weightName] == nil {
             let rows =

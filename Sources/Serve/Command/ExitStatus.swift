@@ -14,7 +14,7 @@ package enum ExitStatus: Int32, Sendable {
     /// The server cannot listen; for a client, it cannot be reached or is busy.
     case unavailable = 69
     case internalError = 70
-    /// A file cannot be written.
+    /// A file, or standard output, cannot be written.
     case cannotCreate = 73
     case interrupted = 130
 
@@ -30,7 +30,7 @@ package enum ExitStatus: Int32, Sendable {
             case RuntimeError.contextTooLong: .usage
             case is OptionProblem: .usage
             case is ListenProblem: .unavailable
-            case is WriteError: .cannotCreate
+            case is WriteError, is Terminal.Closed: .cannotCreate
             case let problem as ServerClient.Problem: Self(problem)
             case let error as EngineError: error.kind == .busy ? .unavailable : .badData
             case is RuntimeError: .badData

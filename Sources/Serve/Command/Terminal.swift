@@ -6,12 +6,19 @@ import Glibc
 
 /// Standard output and standard error of a command.
 package enum Terminal {
-    /// The reader of standard output has gone; nothing is wrong, and nothing more is to be done.
-    package struct Closed: Error {}
+    /// Standard output takes no more.
+    package struct Closed: Error, CustomStringConvertible {
+        /// Nil if its reader has gone: nothing is wrong then, and nothing more is to be done.
+        let reason: String?
+
+        package var isReaderGone: Bool { reason == nil }
+        package var description: String { "standard output: \(reason ?? "its reader has gone")" }
+    }
 
     /// Writes all of `text` to standard output at once.
     package static func write(_ text: String) throws(Closed) {
-        if !writeAll(text, to: STDOUT_FILENO) { throw Closed() }
+        guard let code = writeAll(text, to: STDOUT_FILENO) else { return }
+        throw Closed(reason: code == EPIPE ? nil : String(cString: strerror(code)))
     }
 
     /// Writes one line to standard error.
@@ -41,16 +48,17 @@ package enum Terminal {
         _ = writeAll(progress.done == progress.total ? wipe : line, to: STDERR_FILENO)
     }
 
-    private static func writeAll(_ text: String, to descriptor: Int32) -> Bool {
+    /// - Returns: the number of the error, if there is one.
+    private static func writeAll(_ text: String, to descriptor: Int32) -> Int32? {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count >= 0 {
                 bytes = bytes.dropFirst(count)
             } else if errno != EINTR {
-                return false
+                return errno
             }
         }
-        return true
+        return nil
     }
 }

@@ -92,6 +92,26 @@ for _base in ("int8-biases", "fp4-double", "nf4-storage-bf16", "nf4-storage-f32"
 for _base in ("source-f32", "source-f16", "source-bf16", "source-odd"):
     CONFIGS[f"dora-qv-{_base}"] = (f"{_base}-nf4", SMALL)
 
+# Trained after `resize_token_embeddings` to so many rows: added tokens, or unused rows cut off. The bases have 128.
+RESIZED = {
+    "dora-resized-save": 131, "dora-resized-save-tied": 131, "dora-resized-factors": 133,
+    "dora-resized-factors-tied": 133, "dora-resized-plain-tied": 130, "dora-resized-tokens-tied": 131,
+    "dora-shrunk-save": 100,
+}
+_BOTH = dict(SMALL, modules_to_save=["embed_tokens", "lm_head"])
+_FACTORS = dict(DORA, target_modules=["embed_tokens", "lm_head", "q_proj"])
+CONFIGS |= {
+    "dora-resized-save": ("gqa-f32", _BOTH),
+    "dora-resized-save-tied": ("tied-f32", _BOTH),
+    "dora-resized-factors": ("gqa-f32", _FACTORS),
+    "dora-resized-factors-tied": ("tied-f32", _FACTORS),
+    "dora-resized-plain-tied": ("tied-f32", SMALL),
+    "dora-resized-tokens-tied": ("tied-f32", dict(SMALL, trainable_token_indices=[5, 128, 129, 130])),
+    "dora-shrunk-save": ("gqa-f32", _BOTH),
+}
+# Whether PEFT saves the embedding and the head along; it cannot tell by itself without the hub.
+SAVES_EMBEDDINGS = {"dora-resized-factors", "dora-resized-factors-tied", "dora-resized-plain-tied"}
+
 EDITED = {"dora-axolotl": {"fan_in_fan_out": None}}  # as axolotl writes it
 SAVED_AS = {"dora-saved-bf16": torch.bfloat16, "dora-saved-f16": torch.float16}
 
@@ -143,15 +163,24 @@ def randomize(model, name):
             fill(parameter, parameter + torch.from_numpy(normal(parameter, max(0.5 * spread, 0.1))))
 
 
+def resized(model, name):
+    """With as many rows as the adapter was trained on; new ones are random, as an adapter must bring its own."""
+    if name in RESIZED:
+        torch.manual_seed(len(name))
+        model.resize_token_embeddings(RESIZED[name], mean_resizing=False)
+    return model
+
+
 def write(name, base, options):
     folder = common.ADAPTERS / name
     shutil.rmtree(folder, ignore_errors=True)
     os.chdir(common.BASES)  # so that base_model_name_or_path is a plain name that PEFT can open
     with torch.enable_grad():  # PEFT reads requires_grad
         config = LoraConfig(task_type="CAUSAL_LM", **options)
-        model = get_peft_model(common.dense_model(common.BASES / base), config)
+        dense = resized(common.dense_model(common.BASES / base), name)
+        model = get_peft_model(dense, config)
     randomize(model, name)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_embedding_layers=name in SAVES_EMBEDDINGS)
     (folder / "README.md").unlink()
     reorder(folder / "adapter_config.json", options)
     if dtype := SAVED_AS.get(name):

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+import adapters
 import cases
 import common
 import spellings
@@ -17,9 +18,10 @@ LENGTHS = (5, 18, 40)
 def reference(weights, adapter):
     """The base of a folder as a dense float32 model, with the adapter beside it, unmerged."""
     os.chdir(common.BASES)
-    base = common.dense_model(common.BASES / weights)
+    base = adapters.resized(common.dense_model(common.BASES / weights), adapter)
     if adapter is None:
         return base
+    torch.manual_seed(0)  # rows that the adapter does not bring would be other ones than in training
     source = spellings.SPELLINGS[adapter][0] if adapter in spellings.SPELLINGS else adapter
     folder = common.ADAPTERS / (adapter if adapter == "spelled-null-fields" else source)
     model = PeftModel.from_pretrained(base, folder).eval()
@@ -85,7 +87,7 @@ def record(model, ids):
 
 def answer(weights, adapter):
     model = reference(weights, adapter)
-    base = None if adapter is None else common.dense_model(common.BASES / weights)
+    base = None if adapter is None else adapters.resized(common.dense_model(common.BASES / weights), adapter)
     prompts, noise = zip(*(record(model, choose(model, base, weights, adapter, n)) for n in LENGTHS))
     assert max(noise) < 4e-5, f"{weights}, {adapter}: float noise {max(noise)}"
     gap = min(p["min_gap"] for p in prompts)

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 
+import adapters
 import common
 import torch
 from safetensors.torch import load_file
@@ -95,7 +96,7 @@ def merge(weights, folder, tied):
 
 
 def merged_model(folder, adapter):
-    template = common.dense_model(folder)
+    template = adapters.resized(common.dense_model(folder), adapter)
     tied = template.config.tie_word_embeddings
     weights = {k: v.double().clone() for k, v in template.state_dict().items()}
     if adapter:
