@@ -40,7 +40,7 @@ import Testing
         #expect(topic.output == "lawsuit")
         // What answers is said, as nobody chose it.
         #expect(
-            sentiment.errors.hasPrefix("model: \(Paths.base) (the demo model")
+            sentiment.errors.hasPrefix("model: ") && sentiment.errors.contains("base of \(Paths.sentiment)")
                 && sentiment.errors.split(separator: "\n").count == 1, "\(sentiment.errors)")
     }
 
