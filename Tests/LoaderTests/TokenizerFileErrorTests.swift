@@ -33,6 +33,10 @@ import Testing
             + #""normalized":false,"special":true}"#
     }
 
+    private static func charactersMap(_ base64: String) -> String {
+        #","normalizer":{"type":"Precompiled","precompiled_charsmap":"\#(base64)"}"#
+    }
+
     private static func split(_ regex: String) -> String {
         file(
             more: #","pre_tokenizer":{"type":"Split","pattern":{"Regex":"\#(regex)"},"behavior":"Isolated","#
@@ -47,7 +51,17 @@ import Testing
         Case(#"{"model":{"merges":[]}}"#, .malformed, "model.vocab"),
         Case(#"{"model":{"vocab":{}}}"#, .malformed, "model.merges"),
         Case(#"{"model":7}"#, .malformed, "model"),
-        Case(#"{"model":{"type":"Unigram","vocab":{},"merges":[]}}"#, .unsupported, "model.type"),
+        Case(#"{"model":{"type":"WordPiece","vocab":{},"merges":[]}}"#, .unsupported, "model.type"),
+        Case(#"{"model":{"type":"Unigram","vocab":{},"unk_id":0}}"#, .malformed, "model.vocab"),
+        Case(#"{"model":{"type":"Unigram","unk_id":0}}"#, .malformed, "model.vocab"),
+        Case(#"{"model":{"type":"Unigram","vocab":[["a",-1]]}}"#, .unsupported, "model.unk_id"),
+        Case(#"{"model":{"vocab":[["a",-1]],"unk_id":1}}"#, .malformed, "model.unk_id"),
+        Case(#"{"model":{"vocab":[["a",-1],["a",-2]],"unk_id":0}}"#, .malformed, "model.vocab[1]"),
+        Case(#"{"model":{"vocab":[["a",1e999]],"unk_id":0}}"#, .malformed, "model.vocab[0]"),
+        Case(#"{"model":{"vocab":[["a"]],"unk_id":0}}"#, .malformed, "model.vocab[0]"),
+        Case(#"{"model":{"vocab":[["a",1,2]],"unk_id":0}}"#, .malformed, "model.vocab[0]"),
+        Case(#"{"model":{"vocab":["a"],"unk_id":0}}"#, .malformed, "model.vocab[0]"),
+        Case(#"{"model":{"vocab":[["a",-1]],"vocab":[],"unk_id":0}}"#, .malformed, "model.vocab"),
         Case(#"{"model":{"vocab":{},"merges":[]},"version":"2.0"}"#, .unsupported, "version"),
         Case(file(vocabulary: #"{"a":0,"a":1}"#), .malformed, #"model.vocab["a"]"#),
         Case(file(vocabulary: #"{"a":0,"b":0}"#), .malformed, #"model.vocab["b"]"#),
@@ -71,9 +85,14 @@ import Testing
         Case(file(model: #","end_of_word_suffix":"</w>""#), .unsupported, "model.end_of_word_suffix"),
         Case(file(model: #","fuse_unk":1"#), .malformed, "model.fuse_unk"),
         Case(file(model: #","vocab":{}"#), .malformed, "model.vocab"),
-        Case(file(more: #","normalizer":{"type":"Precompiled"}"#), .unsupported, "normalizer.type"),
+        Case(file(more: charactersMap("AAAAAA==")), .malformed, "normalizer.precompiled_charsmap"),
+        Case(file(more: charactersMap("CAAAAAAAAAA=")), .malformed, "normalizer.precompiled_charsmap"),
+        Case(file(more: charactersMap("A")), .malformed, "normalizer.precompiled_charsmap"),
+        Case(file(more: charactersMap("AA-=")), .malformed, "normalizer.precompiled_charsmap"),
+        Case(file(more: charactersMap("BAAAAAAAAAD/")), .malformed, "normalizer.precompiled_charsmap"),
         Case(
-            file(more: #","normalizer":{"type":"Sequence","normalizers":[{"type":"NFKC"}]}"#), .unsupported,
+            file(more: #","normalizer":{"type":"Sequence","normalizers":[{"type":"BertNormalizer"}]}"#),
+            .unsupported,
             "normalizer.normalizers[0].type"),
         Case(file(more: #","normalizer":{"type":"Prepend"}"#), .malformed, "normalizer.prepend"),
         Case(

@@ -71,6 +71,25 @@ import Testing
         #expect(served > 1_000)
     }
 
+    @Test func flippedBytesInAUnigramFileDoNotCrash() throws {
+        let json = #"""
+            {"normalizer":{"type":"Precompiled","precompiled_charsmap":"DAAAAABhYoABBAAAYgUAgAB4AA=="},
+            "pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace",
+            "replacement":"▁"}]},"model":{"type":"Unigram","unk_id":0,"byte_fallback":true,
+            "vocab":[["<unk>",0],["▁",-2.5],["a",-1],["ab",-1.25],["<0x62>",-3]]}}
+            """#
+        let bytes = Array(json.utf8)
+        _ = try TokenizerFile.read(bytes, file: "t")
+        var served = 0
+        mutate(bytes, rounds: 60_000, seed: 3) { changed in
+            guard let tokenizer = try? TokenizerFile.read(changed, file: "t") else { return }
+            served += 1
+            let ids = tokenizer.encode("ab  a\u{301}b aéc", addingSpecialTokens: true)
+            _ = tokenizer.decode(ids + [9], skippingSpecialTokens: true)
+        }
+        #expect(served > 200)
+    }
+
     @Test func flippedBytesInASentencePieceModelDoNotCrash() throws {
         let bytes = Self.model
         _ = try SentencePieceTokenizer(serialized: bytes, file: "t", addsBOS: true)

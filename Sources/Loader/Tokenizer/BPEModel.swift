@@ -1,6 +1,6 @@
 /// Byte pair encoding of one pre-token: its characters become tokens, then the adjacent pair whose merge has the
 /// lowest rank, the leftmost on a tie, is merged until none is left.
-struct BPEModel: Sendable {
+struct BPEModel: SubwordModel {
     let vocabulary: Vocabulary
     let merges: MergeTable
     /// What a character becomes that the vocabulary lacks; without one it is dropped.
@@ -31,14 +31,21 @@ struct BPEModel: Sendable {
         scalarTokens = Self.scalarTokens(vocabulary)
     }
 
+    func encode(_ text: TextPieces, into ids: inout [Int]) {
+        var workspace = Workspace()
+        text.encode(into: &ids) { bytes, range, ids in encode(bytes, range, &workspace, into: &ids) }
+    }
+
     /// Scratch memory that the pre-tokens of one text share.
-    struct Workspace {
-        fileprivate var symbols: [Symbol] = []
-        fileprivate var queue = MergeQueue()
+    private struct Workspace {
+        var symbols: [Symbol] = []
+        var queue = MergeQueue()
     }
 
     /// Appends the ids of `bytes[range]`, well-formed UTF-8.
-    func encode(_ bytes: [UInt8], _ range: Range<Int>, _ workspace: inout Workspace, into ids: inout [Int]) {
+    private func encode(
+        _ bytes: [UInt8], _ range: Range<Int>, _ workspace: inout Workspace, into ids: inout [Int]
+    ) {
         if range.isEmpty { return }
         if ignoresMerges, let id = vocabulary.id(of: bytes, range) {
             ids.append(id)

@@ -40,6 +40,16 @@ struct ByteTrie: Sendable {
         return nil
     }
 
+    /// Calls `body` for every string that `bytes[range]` begins with, the shortest first.
+    func forEachPrefix(of bytes: [UInt8], _ range: Range<Int>, _ body: (_ count: Int, _ value: Int) -> Void) {
+        var node = 0
+        for index in range {
+            guard let next = child(of: node, bytes[index]) else { return }
+            node = next
+            if nodes[node].value >= 0 { body(index + 1 - range.lowerBound, Int(nodes[node].value)) }
+        }
+    }
+
     private func child(of node: Int, _ byte: UInt8) -> Int? {
         if node == 0 { return roots[Int(byte)] == 0 ? nil : Int(roots[Int(byte)]) }
         var child = Int(nodes[node].child)

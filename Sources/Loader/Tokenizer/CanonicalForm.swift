@@ -38,6 +38,16 @@ enum CanonicalForm: Sendable {
     /// Below U+0300 nothing composes with what stands before it; decomposition begins at U+00C0.
     private var firstLeadThatChanges: UInt8 { self == .nfc ? 0xCC : 0xC3 }
 
+    /// Two Vedic signs became letters later, and a Sharada one a mark.
+    static func isMark(_ value: UInt32) -> Bool {
+        if value == 0x1CF2 || value == 0x1CF3 { return true }
+        if value == 0x111C9 { return false }
+        guard ScalarClass.of(value) == .mark, let age = Unicode.Scalar(value)?.properties.age else {
+            return false
+        }
+        return age <= referenceVersion
+    }
+
     private func isKnown(_ scalar: Unicode.Scalar) -> Bool {
         guard let age = scalar.properties.age else { return false }
         return age <= Self.referenceVersion

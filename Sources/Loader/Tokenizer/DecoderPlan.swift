@@ -40,6 +40,17 @@ struct DecoderPlan: Sendable {
         try add(component)
     }
 
+    /// `▁` is a space, byte tokens are bytes, and the space that was put before a text is dropped.
+    static func sentencePiece(dropsFirstSpace: Bool) -> DecoderPlan {
+        var plan = DecoderPlan()
+        plan.tokenSteps = [.replace(.literal(SentencePieces.space), [UInt8(ascii: " ")]), .byteFallback]
+        plan.textSteps =
+            dropsFirstSpace ? [.strip(Strip(content: [UInt8(ascii: " ")], start: 1, stop: 0))] : []
+        return plan
+    }
+
+    private init() {}
+
     private mutating func add(_ component: JSONComponent) throws(LoadError) {
         switch try component.string("type") {
         case "Sequence": for step in try component.components("decoders") { try add(step) }

@@ -9,6 +9,12 @@ struct Metaspace: Sendable {
     let prepending: Prepending
     let splits: Bool
 
+    init(replacement: [UInt8], prepending: Prepending, splits: Bool) {
+        self.replacement = replacement
+        self.prepending = prepending
+        self.splits = splits
+    }
+
     /// Old files say `add_prefix_space` where newer ones have `prepend_scheme`.
     init(_ component: JSONComponent) throws(LoadError) {
         replacement = try component.scalar("replacement")

@@ -4,7 +4,7 @@
 /// The reference is the `tokenizers` library on the same file (0.23), not the classes that transformers rebuilds
 /// from its parts.
 package struct PipelineTokenizer: Tokenizer {
-    var model: BPEModel
+    var model: any SubwordModel
     var added = AddedTokens()
     var normalizer: Normalizer?
     var preTokenizer: PreTokenizer?
@@ -27,14 +27,7 @@ package struct PipelineTokenizer: Tokenizer {
         added.split(&pieces, normalized: true)
         preTokenizer?.apply(&pieces)
         var ids = addingSpecialTokens ? postProcessor.before : []
-        var workspace = BPEModel.Workspace()
-        for piece in pieces.pieces {
-            if let token = piece.token {
-                ids.append(token)
-            } else {
-                model.encode(pieces.bytes, piece.range, &workspace, into: &ids)
-            }
-        }
+        model.encode(pieces, into: &ids)
         if addingSpecialTokens { ids += postProcessor.after }
         return ids
     }

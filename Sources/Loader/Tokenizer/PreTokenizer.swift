@@ -1,6 +1,7 @@
 /// A step that cuts normalized text into the pre-tokens across which nothing merges.
 enum PreTokenizer: Sendable {
     case sequence([PreTokenizer])
+    case whitespace
     case split(TextPattern, SplitBehavior, inverted: Bool)
     case digits(individually: Bool)
     case metaspace(Metaspace)
@@ -19,6 +20,7 @@ enum PreTokenizer: Sendable {
             self = .split(
                 try TextPattern(component.component("pattern")), behavior,
                 inverted: try component.bool("invert"))
+        case "WhitespaceSplit": self = .whitespace
         case "Digits": self = .digits(individually: try component.bool("individual_digits"))
         case "Metaspace": self = .metaspace(try Metaspace(component))
         case "ByteLevel":
@@ -32,6 +34,7 @@ enum PreTokenizer: Sendable {
     func apply(_ text: inout TextPieces) {
         switch self {
         case .sequence(let steps): for step in steps { step.apply(&text) }
+        case .whitespace: Self.splitWhitespace(&text)
         case .split(let pattern, let behavior, let inverted):
             Self.split(&text, pattern, behavior, inverted: inverted)
         case .digits(let individually): Self.splitDigits(&text, individually: individually)
@@ -52,6 +55,23 @@ enum PreTokenizer: Sendable {
             pattern.spans(bytes, range, into: &spans)
             if inverted { spans = spans.map { ($0.range, !$0.isMatch) } }
             behavior.parts(of: spans, into: &parts)
+        }
+    }
+
+    /// White space is dropped.
+    private static func splitWhitespace(_ text: inout TextPieces) {
+        text.split { bytes, range, parts in
+            var start = range.lowerBound
+            var index = start
+            while index < range.upperBound {
+                let (value, length) = UTF8Bytes.scalar(in: bytes, at: index)
+                if ScalarClass.of(value) == .space {
+                    parts.append(start..<index)
+                    start = index + length
+                }
+                index += length
+            }
+            parts.append(start..<range.upperBound)
         }
     }
 

@@ -5,7 +5,7 @@ package struct SentencePieceTokenizer: Tokenizer {
     private let library: SentencePieceLibrary
     private let pieces: SentencePieces
     private let bos: Int?
-    package var eosID: Int?
+    package let eosID: Int?
 
     init(serialized: [UInt8], file: String, addsBOS: Bool) throws(LoadError) {
         let options = try SentencePieceOptions(serialized: serialized, file: file)

@@ -1,42 +1,201 @@
-/// What `tokenizer_config.json`, completed by `special_tokens_map.json`, says of a tokenizer beside its vocabulary.
+/// What `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of a tokenizer beside its
+/// vocabulary.
 ///
-/// Source: transformers `tokenization_utils_base.py`, `_from_pretrained`: `special_tokens_map.json` is read, and wins,
-/// only where the configuration has no `added_tokens_decoder`.
+/// Source: transformers `tokenization_utils_base.py`, `_from_pretrained`: the other two files are read, and win, only where
+/// the configuration has no `added_tokens_decoder`.
 struct TokenizerConfiguration: Sendable {
-    static let name = "tokenizer_config.json"
-    static let specialTokensName = "special_tokens_map.json"
-
-    let fields: JSONFields
-    private let specialTokens: JSONFields?
-
-    /// Both files may be absent.
-    init(_ files: ModelFiles) throws(LoadError) {
-        fields = try Self.fields(of: Self.name, in: files) ?? JSONFields(JSONObject(), file: files.path)
-        specialTokens =
-            fields["added_tokens_decoder"] == nil
-            ? try Self.fields(of: Self.specialTokensName, in: files) : nil
+    /// A token that is to be found in texts, and the id that a file gives it.
+    struct DeclaredToken {
+        var token: AddedTokens.Token
+        let id: Int?
+        let file: String
+        let field: String
     }
 
-    /// The text of a token with a role, as `eos_token`: a string, or an object with its `content`. Nil where no file
-    /// names one.
-    func token(_ role: String) throws(LoadError) -> String? {
-        for fields in [specialTokens, fields] {
-            guard let fields, let value = fields[role] else { continue }
-            if let object = value.object {
-                let token = JSONFields(object, file: fields.file, prefix: "\(fields.path(role)).")
-                guard let content = try token.string("content") else { throw token.missing("content") }
-                return content
-            }
-            guard let text = value.string else {
-                throw fields.mismatch(role, expected: "a string or an object", value)
-            }
-            return text
-        }
-        return nil
+    /// The tokens with a role, in the order in which the reference adds them.
+    static let roles = [
+        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
+    ]
+    private static let name = "tokenizer_config.json"
+
+    let fields: JSONFields
+    /// Whether the files say nothing of tokens: there is none, or only `add_bos_token`.
+    let isBare: Bool
+    /// By role: what the vocabulary itself has, for files that say nothing of the role.
+    var defaults: [String: [UInt8]] = [:]
+    private let specialTokens: JSONFields?
+    private let addedTokens: JSONFields?
+
+    init(_ files: ModelFiles) throws(LoadError) {
+        let configuration = try Self.fields(of: Self.name, in: files)
+        fields = configuration ?? JSONFields(JSONObject(), file: files.path(of: Self.name))
+        let isComplete = fields["added_tokens_decoder"] != nil
+        specialTokens = isComplete ? nil : try Self.fields(of: "special_tokens_map.json", in: files)
+        addedTokens = isComplete ? nil : try Self.fields(of: "added_tokens.json", in: files)
+        isBare =
+            specialTokens == nil && addedTokens == nil
+            && fields.object.members.allSatisfy { $0.key == "add_bos_token" }
     }
 
     private static func fields(of name: String, in files: ModelFiles) throws(LoadError) -> JSONFields? {
         guard let bytes = try files.bytes(of: name) else { return nil }
         return try JSONFields(parsing: bytes, file: files.path(of: name))
+    }
+
+    /// The text of the token with a role, as `eos_token`; nil where no file names one.
+    func token(_ role: String) throws(LoadError) -> String? {
+        try roleToken(role).map { String(decoding: $0.token.content, as: UTF8.self) }
+    }
+
+    private func roleToken(_ role: String) throws(LoadError) -> DeclaredToken? {
+        for fields in [specialTokens, fields] {
+            guard let fields, let value = fields[role] else { continue }
+            return try Self.special(value, fields, role)
+        }
+        // Null: there is none.
+        guard fields.object[role] == nil, let content = defaults[role] else { return nil }
+        return Self.special(content, fields, role)
+    }
+
+    private static func special(_ content: [UInt8], _ fields: JSONFields, _ field: String) -> DeclaredToken {
+        DeclaredToken(
+            token: AddedTokens.Token(id: 0, content: content, isSpecial: true), id: nil, file: fields.file,
+            field: fields.path(field))
+    }
+
+    /// A special token: its text, or an object.
+    private static func special(
+        _ value: JSONValue, _ fields: JSONFields, _ field: String
+    ) throws(LoadError) -> DeclaredToken {
+        if let text = value.string { return special(Array(text.utf8), fields, field) }
+        guard let object = value.object else {
+            throw fields.mismatch(field, expected: "a string or an object", value)
+        }
+        var declared = try declared(
+            JSONFields(object, file: fields.file, prefix: "\(fields.path(field))."), id: nil)
+        declared.token.isNormalized = object["normalized"]?.bool ?? false
+        declared.token.isSpecial = true
+        return declared
+    }
+
+    private static func declared(_ fields: JSONFields, id: Int?) throws(LoadError) -> DeclaredToken {
+        guard let content = try fields.string("content") else { throw fields.missing("content") }
+        let isSpecial = try fields.bool("special") ?? false
+        return DeclaredToken(
+            token: AddedTokens.Token(
+                id: 0, content: Array(content.utf8), isSingleWord: try fields.bool("single_word") ?? false,
+                stripsLeft: try fields.bool("lstrip") ?? false,
+                stripsRight: try fields.bool("rstrip") ?? false,
+                isNormalized: try fields.bool("normalized") ?? !isSpecial, isSpecial: isSpecial),
+            id: id, file: fields.file, field: fields.path("content"))
+    }
+
+    /// All tokens that the files declare, in the order in which the reference adds them: those with ids by their ids, then
+    /// those with a role, then the other special ones.
+    /// - Parameter others: the last, where no file lists any.
+    func declaredTokens(others: [AddedTokens.Token]) throws(LoadError) -> [DeclaredToken] {
+        var named: [DeclaredToken] = []
+        for role in Self.roles {
+            if let token = try roleToken(role) { named.append(token) }
+        }
+        named += try modelTokens()
+        named +=
+            try listedTokens()
+            ?? others.map {
+                DeclaredToken(token: $0, id: nil, file: fields.file, field: "added_tokens_decoder")
+            }
+        let special = Set(named.lazy.filter(\.token.isSpecial).map(\.token.content))
+        var tokens = try tokensWithIDs(special: special).sorted { ($0.id ?? 0) < ($1.id ?? 0) }
+        var known = Set(tokens.map(\.token.content))
+        for token in named where known.insert(token.token.content).inserted { tokens.append(token) }
+        return tokens
+    }
+
+    /// Tokens with a role that only some models have: other keys, and those of a table of roles.
+    private func modelTokens() throws(LoadError) -> [DeclaredToken] {
+        var tokens: [DeclaredToken] = []
+        for fields in [fields, specialTokens] {
+            guard let fields else { continue }
+            for (key, value) in fields["extra_special_tokens"]?.object?.members ?? [] {
+                tokens.append(try Self.special(value, fields, "extra_special_tokens.\(key)"))
+            }
+            for (key, value) in fields.object.members where key.hasSuffix("_token") && value.string != nil {
+                if !Self.roles.contains(key) { tokens.append(try Self.special(value, fields, key)) }
+            }
+        }
+        return tokens
+    }
+
+    /// Nil where no list is given. The reference does not read `additional_special_tokens` of `special_tokens_map.json`.
+    private func listedTokens() throws(LoadError) -> [DeclaredToken]? {
+        let own = ["extra_special_tokens", "additional_special_tokens"].first { fields[$0]?.array != nil }
+        var tokens: [DeclaredToken]?
+        for (fields, key) in [(fields, own), (specialTokens, "extra_special_tokens")] {
+            guard let fields, let key, let values = fields[key]?.array else { continue }
+            var listed = tokens ?? []
+            for (index, value) in values.enumerated() {
+                listed.append(try Self.special(value, fields, "\(key)[\(index)]"))
+            }
+            tokens = listed
+        }
+        return tokens
+    }
+
+    private func tokensWithIDs(special: Set<[UInt8]>) throws(LoadError) -> [DeclaredToken] {
+        let ids = 0...Vocabulary.idLimit - 1
+        var tokens: [DeclaredToken] = []
+        if let entries = try fields.fields("added_tokens_decoder") {
+            for (key, _) in entries.object.members {
+                guard let id = Int(key), ids.contains(id), let token = try entries.fields(key) else {
+                    throw LoadError(
+                        .malformed, file: entries.file, field: entries.path(key),
+                        "expected a token under an id below \(Vocabulary.idLimit)")
+                }
+                var declared = try Self.declared(token, id: id)
+                if special.contains(declared.token.content) { declared.token.isSpecial = true }
+                tokens.append(declared)
+            }
+        } else if let addedTokens {
+            for (text, _) in addedTokens.object.members {
+                let content = Array(text.utf8)
+                let isSpecial = special.contains(content)
+                tokens.append(
+                    DeclaredToken(
+                        token: AddedTokens.Token(
+                            id: 0, content: content, isNormalized: !isSpecial, isSpecial: isSpecial),
+                        id: try addedTokens.requiredInt(text, in: ids), file: addedTokens.file,
+                        field: addedTokens.path(text)))
+            }
+        }
+        return tokens
+    }
+}
+
+extension AddedTokens {
+    /// The reference ignores the ids that the files give: a token that the vocabulary has keeps its id, any other gets
+    /// the next free one. Files in which that differs from what they say are refused.
+    init(
+        _ declared: [TokenizerConfiguration.DeclaredToken], vocabulary: Vocabulary, normalizer: Normalizer?
+    ) throws(LoadError) {
+        self.init()
+        var next = vocabulary.size
+        for declaration in declared where !declaration.token.content.isEmpty {
+            var token = declaration.token
+            let known = vocabulary.id(of: token.content) ?? tokens.first { $0.content == token.content }?.id
+            token.id = known ?? next
+            if known == nil { next += 1 }
+            guard declaration.id ?? token.id == token.id else {
+                throw LoadError(
+                    .malformed, file: declaration.file, field: declaration.field,
+                    expected: "the id \(token.id), which the reference library gives it",
+                    found: declaration.id.map { "\($0)" } ?? "nothing",
+                    advice: "save the tokenizer again with transformers, or add a tokenizer.json")
+            }
+            if let clash = add(token, normalizer: normalizer) {
+                throw LoadError(
+                    .malformed, file: declaration.file, field: declaration.field,
+                    "another added token has the same \(clash)")
+            }
+        }
     }
 }

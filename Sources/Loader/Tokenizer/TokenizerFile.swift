@@ -20,7 +20,7 @@ enum TokenizerFile {
 }
 
 private struct Parts {
-    private var model: BPEModel?
+    private var model: (any SubwordModel)?
     private var others = JSONObject()
 
     mutating func read(_ bytes: [UInt8], file: String) throws {
@@ -34,7 +34,9 @@ private struct Parts {
                 guard model == nil else {
                     throw LoadError(.malformed, file: file, field: key, "the key stands twice")
                 }
-                model = try BPEModelReader.read(&reader, file: file)
+                model =
+                    try Self.isUnigram(reader)
+                    ? UnigramModelReader.read(&reader, file: file) : BPEModelReader.read(&reader, file: file)
             case "truncation", "padding": try reader.skipValue()
             default:
                 guard others.append(key, try JSONValue(from: &reader)) else {
@@ -43,6 +45,23 @@ private struct Parts {
             }
         }
         try reader.readEnd()
+    }
+
+    /// By the `type`, or by the vocabulary where that stands first: only that of Unigram is an array.
+    private static func isUnigram(_ reader: JSONReader) throws -> Bool {
+        struct Found: Error { let isUnigram: Bool }
+        var reader = reader
+        guard try reader.peek() == .object else { return false }
+        do {
+            try reader.readObject { key, reader in
+                switch (key, try reader.peek()) {
+                case ("type", .string): throw Found(isUnigram: try reader.readString() == "Unigram")
+                case ("vocab", let kind): throw Found(isUnigram: kind == .array)
+                default: try reader.skipValue()
+                }
+            }
+        } catch let found as Found { return found.isUnigram }
+        return false
     }
 
     func assemble(file: String) throws(LoadError) -> PipelineTokenizer {

@@ -3,8 +3,8 @@ package enum TokenizerFiles {
     /// `tokenizer.json` wins over `tokenizer.model`; nil when the model has neither.
     ///
     /// A `tokenizer.json` says itself which tokens are added around a text (its `post_processor`), so
-    /// `add_bos_token` and `add_eos_token` in `tokenizer_config.json` are not consulted for it. Beside a bare
-    /// `tokenizer.model` an `add_bos_token` of false is honoured.
+    /// `add_bos_token` and `add_eos_token` in `tokenizer_config.json` are not consulted for it. A `tokenizer.model` beside a
+    /// configuration is what that makes of it; by itself it is what libsentencepiece makes of it, and BOS.
     ///
     /// - Parameter companions: where `tokenizer_config.json` and what belongs to it lie, if elsewhere.
     package static func load(
@@ -19,10 +19,12 @@ package enum TokenizerFiles {
         let model = "tokenizer.model"
         guard let bytes = try files.bytes(of: model) else { return nil }
         let configuration = try TokenizerConfiguration(companions ?? files)
-        var tokenizer = try SentencePieceTokenizer(
-            serialized: bytes, file: files.path(of: model),
-            addsBOS: try configuration.fields.bool("add_bos_token") ?? true)
-        tokenizer.eosID = try configuration.token("eos_token").flatMap(tokenizer.id) ?? tokenizer.eosID
-        return tokenizer
+        if configuration.isBare {
+            return try SentencePieceTokenizer(
+                serialized: bytes, file: files.path(of: model),
+                addsBOS: try configuration.fields.bool("add_bos_token") ?? true)
+        }
+        return try PipelineTokenizer(
+            sentencePiece: bytes, file: files.path(of: model), configuration: configuration)
     }
 }

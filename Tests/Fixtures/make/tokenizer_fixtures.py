@@ -2,7 +2,7 @@
 
     python Tests/Fixtures/make/tokenizer_fixtures.py
 
-Needs tokenizers (written with 0.23.3) and sentencepiece (0.2.3). All text is generated here; the output is the
+Needs tokenizers (written with 0.23.3), transformers (5.23.0), sentencepiece (0.2.3) and protobuf. All text is generated here; the output is the
 same on every run.
 """
 
@@ -10,11 +10,13 @@ import io
 import json
 import random
 import shutil
+import tempfile
 from pathlib import Path
 
 import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers import processors, trainers
+from transformers import LlamaTokenizer
 
 OUTPUT = Path(__file__).resolve().parents[1] / "tokenizers"
 
@@ -254,6 +256,79 @@ def decoding():
     return tokenizer
 
 
+def character_map():
+    """What SentencePiece compiles of a few rules; its own tables would be 240 KB."""
+    rules = {
+        "\ufb01": "fi", "\u00bd": "1/2", "\uff21": "A", "e\u0301": "\u00e9", "\u3000": " ", "\u200b": "",
+        "\u1100\u1161": "\uac00", "\u00df": "ss", "\t": " ",
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "rules.tsv"
+        table.write_text("".join(
+            " ".join(f"{ord(c):X}" for c in old) + "\t" + " ".join(f"{ord(c):X}" for c in new) + "\n"
+            for old, new in rules.items()
+        ))  # fmt: skip
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus()), model_writer=model, vocab_size=200, normalization_rule_tsv=str(table),
+            minloglevel=2, num_threads=1,
+        )  # fmt: skip
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(model.getvalue())
+    return proto.normalizer_spec.precompiled_charsmap
+
+
+def unigram(normalizer, pre, size=420, single="<s> $A </s>", extra=()):
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre
+    names = ["<s>", "<unk>", "</s>"]
+    tokenizer.train_from_iterator(
+        corpus(),
+        trainers.UnigramTrainer(vocab_size=size, special_tokens=names, unk_token="<unk>", show_progress=False),
+    )
+    data = json.loads(tokenizer.to_str())
+    data["model"]["vocab"] += [[name, -20.0] for name in extra]
+    data["model"]["byte_fallback"] = bool(extra)
+    tokenizer = Tokenizer.from_str(json.dumps(data))
+    template(tokenizer, single, [name for name in names if name in single])
+    tokenizer.add_tokens([AddedToken("<tool>", normalized=True), AddedToken("<|end|>", rstrip=True, special=True)])
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer
+
+
+def xlmr():
+    normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(character_map()), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    return unigram(normalizer, pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]))
+
+
+def t5():
+    normalizer = normalizers.Sequence(
+        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Strip(left=False, right=True)]
+    )
+    return unigram(normalizer, pre_tokenizers.Metaspace(), single="$A </s>")
+
+
+def albert():
+    normalizer = normalizers.Sequence(
+        [normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    return unigram(normalizer, pre_tokenizers.Metaspace(), size=300)
+
+
+def unigram_bytes():
+    """As a Llama whose model is Unigram."""
+    normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer = unigram(normalizer, None, single="<s> $A", extra=[f"<0x{byte:02X}>" for byte in range(256)])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return tokenizer
+
+
 def old_spellings(data):
     """Merges as "a b", Metaspace with add_prefix_space: as files before 0.14 have them."""
     data["model"]["merges"] = [" ".join(m) for m in data["model"]["merges"]]
@@ -282,6 +357,10 @@ TOKENIZERS = {
     "splits": (splits, None),
     "bare": (bare, None),
     "decoding": (decoding, None),
+    "unigram-xlmr": (xlmr, None),
+    "unigram-t5": (t5, None),
+    "unigram-albert": (albert, None),
+    "unigram-bytes": (unigram_bytes, None),
 }
 
 
@@ -366,6 +445,32 @@ def write_sentencepiece(name, config=None, **options):
     write(name, texts, sequences)
 
 
+def token(content, **flags):
+    return {"content": content, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False,
+            "special": True} | flags  # fmt: skip
+
+
+def write_configured(name, **files):
+    """A `tokenizer.model` with the files that transformers writes beside it."""
+    folder = OUTPUT / name
+    folder.mkdir(parents=True)
+    shutil.copy(OUTPUT / "sentencepiece" / "tokenizer.model", folder)
+    for file, content in files.items():
+        (folder / f"{file}.json").write_text(json.dumps(content) + "\n")
+    tokenizer = LlamaTokenizer.from_pretrained(str(folder))
+
+    def both(ids):
+        return [tokenizer.decode(ids, skip_special_tokens=skips) for skips in (True, False)]
+
+    texts = []
+    for text in TEXTS:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        full = tokenizer(text)["input_ids"]
+        texts.append([text, ids, full, *both(full)])
+    # The reference stumbles over ids that no token has.
+    write(name, texts, [[ids, *both(ids)] for ids in random_ids(len(tokenizer), random.Random(17))])
+
+
 def main():
     if OUTPUT.exists():
         shutil.rmtree(OUTPUT)
@@ -380,6 +485,26 @@ def main():
     write_sentencepiece(
         "sentencepiece-plain", config={"add_bos_token": False}, vocab_size=420,
         control_symbols=["<ctl>"], user_defined_symbols=["<tool>", "hot"],
+    )  # fmt: skip
+    base = {"add_bos_token": True, "bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "LlamaTokenizer"}
+    write_configured(
+        "sentencepiece-added", tokenizer_config=base | {"legacy": False, "pad_token": "<pad>"},
+        added_tokens={"<|begin|>": 700, "<|end|>": 701, "<tool>": 702}, special_tokens_map={"eos_token": "<|end|>"},
+    )  # fmt: skip
+    flags = [
+        token("<|begin|>", lstrip=True), token("<|end|>", rstrip=True), token("<tool>", special=False),
+        token("wordhot", special=False, normalized=True, single_word=True), token("<|", special=False),
+        token("<tool> x<tool>", special=False, normalized=True),
+    ]  # fmt: skip
+    core = {"0": token("<unk>"), "1": token("<s>"), "2": token("</s>")}
+    write_configured(
+        "sentencepiece-decoder", tokenizer_config=base | {
+            "legacy": False, "add_eos_token": True,
+            "added_tokens_decoder": core | {str(700 + i): flag for i, flag in enumerate(flags)}},
+    )  # fmt: skip
+    write_configured(
+        "sentencepiece-legacy", tokenizer_config=base | {
+            "legacy": True, "add_bos_token": False, "additional_special_tokens": ["<|end|>"]},
     )  # fmt: skip
 
 
