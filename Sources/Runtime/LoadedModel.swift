@@ -23,7 +23,7 @@ package struct LoadedModel {
         let clock = ContinuousClock()
         let start = clock.now
         let adapter = try settings.adapter.map {
-            try Adapter(folder: $0, fitting: loaded.model.inventory, baseName: loaded.model.name)
+            try AdapterSum($0).load(fitting: loaded.model.inventory, baseName: loaded.model.name)
         }
         base = WeightsSummary(loaded.model.weights)
         merge = try adapter.map { try loaded.model.adapt(by: $0, on: loaded.compute, progress: progress) }

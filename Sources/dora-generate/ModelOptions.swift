@@ -19,8 +19,15 @@ struct ModelOptions: ParsableArguments {
             valueName: "path"))
     var model: String?
 
-    @Option(help: ArgumentHelp("Folder of a PEFT adapter (DoRA or LoRA).", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Folder of a PEFT adapter: DoRA, LoRA, (IA)³, LoHa, LoKr, VeRA or OFT.",
+            discussion: "DIR*0.5+DIR is the sum of several LoRA adapters, each with a factor if given one.",
+            valueName: "dir"))
     var adapter: String?
+
+    @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
+    var adapterScale: Float = 1
 
     @Option(help: ArgumentHelp("Most tokens of prompt and completion. Default: what the model was made for."))
     var context: Int?
@@ -54,10 +61,12 @@ struct ModelOptions: ParsableArguments {
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
         model != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
-            || merged != .auto || head != .auto || activations != .auto
+            || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
     }
 
     func validate() throws {
+        if !adapterScale.isFinite { throw ValidationError("--adapter-scale must be a number") }
+        if adapterScale != 1, adapter == nil { throw ValidationError("--adapter-scale needs --adapter") }
         if let context, context < 1 { throw ValidationError("--context must be at least 1") }
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
     }
@@ -69,7 +78,9 @@ struct ModelOptions: ParsableArguments {
             )
         }
         return ModelSettings(
-            model: model, adapter: adapter, quantization: quantize,
+            model: model,
+            adapter: try adapter.map { try AdapterSum($0, scale: adapterScale).description },
+            quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
             activations: activations, context: context, threads: threads)
     }

@@ -40,8 +40,14 @@ struct ModelFlags: ParsableArguments {
 struct AdapterFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder of an adapter to load at the start; named after it.", valueName: "[name=]path"))
+            "Folder of an adapter to load at the start; named after it.",
+            discussion:
+                "NAME=PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
+            valueName: "[name=]path"))
     var adapter: [String] = []
+    @Option(
+        help: ArgumentHelp("Factor of what every --adapter changes. Default: 1.", valueName: "number"))
+    var adapterScale: String?
     @Option(
         help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"))
     var adapterRoot: String?
@@ -55,7 +61,8 @@ struct AdapterFlags: ParsableArguments {
 
     var values: [ServerOption: [String]] {
         [
-            .adapter: adapter, .adapterRoot: list(adapterRoot), .defaultAdapter: list(defaultAdapter),
+            .adapter: adapter, .adapterScale: list(adapterScale), .adapterRoot: list(adapterRoot),
+            .defaultAdapter: list(defaultAdapter),
             .memory: list(memory),
         ]
     }

@@ -8,16 +8,16 @@ package struct Adapter: Sendable {
     package let folder: String
     package let configuration: AdapterConfiguration
     /// SHA-256 over the digests of the configuration and of the weights, in hexadecimal: equal for equal adapters.
-    package let digest: String
+    package internal(set) var digest: String
     /// By module, e.g. `model.layers.0.self_attn.q_proj`.
-    package let updates: [String: any WeightUpdate]
+    package internal(set) var updates: [String: any WeightUpdate]
     /// Full tensors in place of the base's, by the base tensor's name, e.g. `lm_head.weight`, `model.norm.weight`,
     /// `….q_proj.bias`: from `modules_to_save`, trained biases, and the copies of embeddings that PEFT saves
     /// beside their factors. The update of a module, if any, applies on top. Shapes equal the base's.
-    package let replacements: [String: TensorView]
+    package internal(set) var replacements: [String: TensorView]
     /// By embedding module. In a tied model the rows of `model.embed_tokens` also replace those of `lm_head`.
     package let tokenRows: [String: TokenRows]
-    package let warnings: [LoadWarning]
+    package internal(set) var warnings: [LoadWarning]
 
     /// - Parameters:
     ///   - baseName: the base's name or folder; when it differs from the one in the configuration, a warning says so.
@@ -31,19 +31,23 @@ package struct Adapter: Sendable {
         let bytes = try MappedFile.contents(of: file, atMost: ModelConfiguration.Limit.fileBytes)
         let configuration = try AdapterConfiguration(parsing: bytes, file: file)
         let matching = try ModuleMatching(configuration)
-        let tensors = try AdapterTensors(folder, fitting: inventory)
+        let tensors = try AdapterTensors(
+            folder, of: type(of: configuration.method).vocabulary, fitting: inventory)
         let assembly = AdapterAssembly(
             configuration: configuration, matching: matching, tensors: tensors, inventory: inventory)
         var hash = SHA256()
         hash.update(data: SHA256.hash(data: bytes).map { $0 })
         hash.update(data: tensors.digest.map { $0 })
-        digest = hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        digest = hash.finalize().hexadecimal
         self.folder = path
         self.configuration = configuration
         updates = try assembly.updates()
         replacements = try assembly.replacements()
         tokenRows = try assembly.tokenRows()
-        warnings = configuration.warnings + assembly.warnings(baseName: baseName)
+        warnings =
+            configuration.warnings + assembly.warnings(baseName: baseName)
+            + Self.effectWarning(
+                updates, file: tensors.path, isAll: replacements.isEmpty && tokenRows.isEmpty)
     }
 }
 
@@ -56,6 +60,23 @@ package struct TokenRows: Equatable, Sendable {
 }
 
 extension Adapter {
+    /// Says that an adapter is untrained, or was emptied by a save; all tensors are there and none does anything.
+    private static func effectWarning(
+        _ updates: [String: any WeightUpdate], file: String, isAll: Bool
+    ) -> [LoadWarning] {
+        let isTrained = updates.values.contains { !$0.addsNothing || $0.rank == 0 && $0.hasMagnitude }
+        guard !updates.isEmpty, !isTrained else { return [] }
+        let hasMagnitude = updates.values.contains { $0.hasMagnitude }
+        let rest =
+            hasMagnitude
+            ? "only its magnitudes act" : isAll ? "answers are the base's" : "only what it replaces acts"
+        return [
+            LoadWarning(
+                "\(file): its \(updates.count) updates add nothing, all of them zero or neutral"
+                    + " (untrained, or lost in a sharded save): \(rest)")
+        ]
+    }
+
     /// What the adapter holds, for people.
     package var summary: AdapterSummary {
         AdapterSummary(
@@ -81,4 +102,10 @@ package struct AdapterSummary: Equatable, Sendable {
     package let replacements: [String]
     package let tokenRows: Int
     package let byteCount: Int
+}
+
+extension SHA256Digest {
+    var hexadecimal: String {
+        map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
 }

@@ -62,6 +62,7 @@ extension AdapterAssembly {
     private func check(
         _ tensor: TensorView, shape: [Int], _ module: ModuleInventory.Module
     ) throws(LoadError) {
+        guard tensor.count > 0 else { throw Self.sharded(tensor) }
         let isVocabulary = module.kind == .embedding || module.name == ModuleInventory.head
         if isVocabulary, tensor.shape.count == 2, tensor.shape.last == shape.last, tensor.shape != shape {
             throw LoadError(

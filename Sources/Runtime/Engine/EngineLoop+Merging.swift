@@ -47,7 +47,8 @@ extension EngineLoop {
         Thread.detachNewThread {
             let result: Result<Adapter, EngineError>
             do throws(LoadError) {
-                result = .success(try Adapter(folder: load.folder, fitting: inventory, baseName: baseName))
+                result = .success(
+                    try AdapterSum(load.folder).load(fitting: inventory, baseName: baseName))
             } catch { result = .failure(EngineError(error)) }
             inbox.send(.read(load.ticket, result))
         }

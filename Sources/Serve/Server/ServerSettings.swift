@@ -64,6 +64,10 @@ package struct ServerSettings: Sendable {
     }
 
     private mutating func readAdapters(_ options: OptionReader) throws {
+        let scale =
+            try options.value(.adapterScale, "a number") { text in
+                Float(text).flatMap { $0.isFinite ? $0 : nil }
+            } ?? 1
         for text in options.strings(.adapter) {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             let hasName = parts.count == 2 && AdapterName.isValid(parts[0])
@@ -77,7 +81,7 @@ package struct ServerSettings: Sendable {
                 throw OptionProblem(
                     option: "--adapter", problem: "two adapters are called '\(name)'; write NAME=PATH")
             }
-            adapters.append((name, folder))
+            adapters.append((name, try AdapterSum(folder, scale: scale).description))
         }
         root = try options.string(.adapterRoot).map { path throws(LoadError) in try AdapterRoot(path) }
         defaultAdapter = options.string(.defaultAdapter) ?? (adapters.count == 1 ? adapters[0].name : nil)

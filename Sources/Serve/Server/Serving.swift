@@ -27,7 +27,11 @@ package struct Serving: Sendable {
     package func run() async throws {
         Self.allowManyFiles()
         // A mistake in an adapter's path need not wait for the model.
-        for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
+        for adapter in settings.adapters {
+            for part in try AdapterSum(adapter.folder).parts {
+                _ = try AdapterConfiguration(folder: part.folder)
+            }
+        }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
         for warning in base.warnings { logger.log(warning) }
         let engine = try makeEngine(base)
