@@ -3,6 +3,27 @@ import DoraTensor
 import Foundation
 import Testing
 
+/// Every method's rows are one thread's affair.
+@Suite struct MethodInvarianceTests {
+    @Test(arguments: [
+        "ia3-default", "loha-all", "lokr-right", "vera-all", "oft-blocks", "oft-exact", "oft-coft",
+        "paper-dora",
+    ]) func threadsLeaveTheBitsAlone(name: String) throws {
+        let matrices = try [1, 3].map { threads in
+            let compute = try Compute(threads: threads)
+            let base = try BaseModel(
+                folder: Fixtures.path("bases/gqa-f32"), storage: StorageOptions(), on: compute)
+            let adapter = try Adapter(
+                folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
+            return try base.adapted(by: adapter, on: compute).weights.layers.flatMap { layer in
+                Projection.allCases.map { layer[$0].matrix.withArrays { codes, _ in Array(codes) } }
+            }
+        }
+        let isSame = matrices[0] == matrices[1]
+        #expect(isSame)
+    }
+}
+
 /// A base that an adapter was not trained on shows in m / ||V + s B A||.
 @Suite struct MagnitudeRatioTests {
     @Test(arguments: [
