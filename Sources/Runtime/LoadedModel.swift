@@ -22,7 +22,7 @@ package struct LoadedModel {
         let clock = ContinuousClock()
         let start = clock.now
         let adapter = try settings.adapter.map {
-            try Adapter(folder: $0, fitting: loaded.model.inventory, baseName: loaded.model.name)
+            try AdapterSum($0).load(fitting: loaded.model.inventory, baseName: loaded.model.name)
         }
         language = try adapter.map(loaded.languages.language) ?? loaded.languages.base
         base = WeightsSummary(loaded.model.weights)

@@ -36,7 +36,8 @@ struct Generation {
 
     private func printTokens() throws {
         let files = try ModelFiles(settings.model)
-        let own = try settings.adapter.flatMap { try AdapterTokenizerFiles(folder: $0, over: files) }
+        let folders = try settings.adapter.map { try AdapterSum($0).parts.map(\.folder) } ?? []
+        let own = try AdapterTokenizerFiles(folders: folders, over: files)
         let tokenizer = try own.map { try $0.load() } ?? TokenizerFiles.load(files)
         let ids = try command.readPrompt().encoded(
             by: tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)

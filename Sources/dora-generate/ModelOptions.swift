@@ -24,9 +24,14 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A PEFT adapter (DoRA or LoRA): its folder, a trainer's output that holds one, or org/name[@revision].",
+            "A PEFT adapter (DoRA, LoRA, (IA)³, LoHa, LoKr, VeRA or OFT): its folder, a trainer's output that holds one, or "
+                + "org/name[@revision].",
+            discussion: "PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
             valueName: "path|id"))
     var adapter: String?
+
+    @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
+    var adapterScale: Float = 1
 
     @Option(help: ArgumentHelp("Most tokens of prompt and completion. Default: what the model was made for."))
     var context: Int?
@@ -60,10 +65,12 @@ struct ModelOptions: ParsableArguments {
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
         model != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
-            || merged != .auto || head != .auto || activations != .auto
+            || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
     }
 
     func validate() throws {
+        if !adapterScale.isFinite { throw ValidationError("--adapter-scale must be a number") }
+        if adapterScale != 1, adapter == nil { throw ValidationError("--adapter-scale needs --adapter") }
         if let context, context < 1 { throw ValidationError("--context must be at least 1") }
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
     }
@@ -72,12 +79,16 @@ struct ModelOptions: ParsableArguments {
     /// - Throws: `LoadError`, `OptionProblem`.
     func settings(environment: [String: String]) throws -> ModelSettings {
         let places = ModelPlaces(environment: environment)
-        let adapter = try self.adapter.map(places.adapter)
+        let sum = try adapter.map { text in
+            try AdapterSum(text, scale: adapterScale).mapFolders { folder throws(LoadError) in
+                try places.adapter(folder)
+            }
+        }
         let base = try BaseChoice(
-            given: model ?? environment["DORA_MODEL"], adapters: adapter.map { [$0] } ?? [], places: places)
+            given: model ?? environment["DORA_MODEL"], adapters: sum?.parts.map(\.folder) ?? [], places: places)
         if let notice = base.notice { Terminal.note(notice) }
         return ModelSettings(
-            model: base.path, adapter: adapter, quantization: quantize,
+            model: base.path, adapter: sum?.description, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
             activations: activations, context: context, threads: threads)
     }

@@ -45,8 +45,13 @@ struct AdapterFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "An adapter to load at the start: its folder, after which it is named, a trainer's output that holds one, or "
-                + "org/name[@revision].", valueName: "[name=]path|id"))
+                + "org/name[@revision].",
+            discussion: "NAME=PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
+            valueName: "[name=]path|id"))
     var adapter: [String] = []
+    @Option(
+        help: ArgumentHelp("Factor of what every --adapter changes. Default: 1.", valueName: "number"))
+    var adapterScale: String?
     @Option(
         help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"))
     var adapterRoot: String?
@@ -60,7 +65,8 @@ struct AdapterFlags: ParsableArguments {
 
     var values: [ServerOption: [String]] {
         [
-            .adapter: adapter, .adapterRoot: list(adapterRoot), .defaultAdapter: list(defaultAdapter),
+            .adapter: adapter, .adapterScale: list(adapterScale), .adapterRoot: list(adapterRoot),
+            .defaultAdapter: list(defaultAdapter),
             .memory: list(memory),
         ]
     }

@@ -154,6 +154,23 @@ import Testing
         #expect(found.map(\.sum).max() == found[0].sum)
     }
 
+    @Test func aFactorIsPartOfTheAdapter() throws {
+        let whole = try reply(Command("--adapter", Paths.topic, "--json", input: Self.prompt))
+        let half = try reply(
+            Command("--adapter", Paths.topic, "--adapter-scale", "0.5", "--json", input: Self.prompt))
+        #expect(whole.adapter == Paths.topic && half.adapter == Paths.topic + "*0.5")
+        #expect(try Command("--adapter-scale", "0.5", "--check").status == 64)
+        let sum = Paths.topic + "*0.5+" + Paths.sentiment
+        let refused = try Command("--adapter", sum, "--check")
+        #expect(refused.status == 65 && refused.errors.contains("DoRA"))
+    }
+
+    @Test func checkShowsWhetherTheBaseIsTheAdaptersOwn() throws {
+        #expect(try Command("--adapter", Paths.topic, "--check").output.contains("magnitudes 0.9"))
+        let json = try Command("--adapter", Paths.topic, "--check", "--json").output
+        #expect(json.contains("\"magnitude_ratio\":{") && json.contains("\"method\":\"DoRA rank 8\""))
+    }
+
     @Test func checkNamesModulesRanksAndWhatSurvives() throws {
         let check = try Command("--adapter", Paths.topic, "--check")
         #expect(check.status == 0)

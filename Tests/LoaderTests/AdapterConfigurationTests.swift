@@ -38,7 +38,9 @@ import Testing
         for text in [text, #"{"peft_type": "LORA"}"#] {
             let adapter = try AdapterConfiguration(parsing: Array(text.utf8), file: "adapter_config.json")
             #expect(adapter.rank == 8 && adapter.alpha == 8 && !adapter.usesDoRA && adapter.bias == .none)
-            #expect(adapter.targetModules == nil && adapter.layers.isEmpty && adapter.tokens.isEmpty)
+            #expect(
+                adapter.targetModules == .names(["q_proj", "v_proj"]) && adapter.layers.isEmpty
+                    && adapter.tokens.isEmpty)
         }
     }
 
@@ -62,7 +64,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("peft_type", #""IA3""#), ("peft_type", #""ADALORA""#), ("task_type", #""SEQ_CLS""#),
+        ("peft_type", #""LN_TUNING""#), ("peft_type", #""ADALORA""#), ("task_type", #""SEQ_CLS""#),
         ("fan_in_fan_out", "true"), ("layer_replication", "[[0, 1]]"), ("target_parameters", #"["x"]"#),
         ("alora_invocation_tokens", "[1]"), ("use_qalora", "true"), ("arrow_config", #"{"a": 1}"#),
         ("use_bdlora", "true"), ("kasa_config", #"{"a": 1}"#), ("monteclora_config", #"{"a": 1}"#),

@@ -55,8 +55,8 @@ struct TestModel {
             quantization: golden.quantize.flatMap(Quantization.init(rawValue:)), storage: storage, on: compute
         )
         if let name = golden.adapter {
-            let adapter = try Adapter(
-                folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
+            let adapter = try AdapterSum(name).mapFolders { Fixtures.path("adapters/\($0)") }
+                .load(fitting: base.inventory, baseName: nil)
             weights = try base.adapted(by: adapter, on: compute).weights
         } else {
             weights = base.weights

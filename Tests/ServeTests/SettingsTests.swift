@@ -30,6 +30,18 @@ import Testing
         #expect(found.token != nil && found.tokenFile == (isShown ? file.path : nil))
     }
 
+    /// The factor is one of every adapter that is given, and no part of its name.
+    @Test func adaptersAreScaledAndSummed() async throws {
+        let found = try await settings([
+            .adapter: ["/x/style", "mix=/x/style*0.5+/x/facts"], .adapterScale: ["0.5"],
+        ])
+        #expect(found.adapters.map(\.name) == ["style", "mix"])
+        #expect(found.adapters.map(\.folder) == ["/x/style*0.5", "/x/style*0.25+/x/facts*0.5"])
+        await #expect(throws: OptionProblem.self) {
+            try await settings([.adapter: ["/x/a"], .adapterScale: ["half"]])
+        }
+    }
+
     @Test func theCommandLineWinsOverTheEnvironmentAndThatOverTheFile() async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
         defer { try? FileManager.default.removeItem(at: file) }

@@ -8,18 +8,20 @@ package struct Adapter: Sendable {
     package let folder: String
     package let configuration: AdapterConfiguration
     /// SHA-256 over the digests of the configuration and of the weights, in hexadecimal: equal for equal adapters.
-    package let digest: String
+    package internal(set) var digest: String
     /// By module, e.g. `model.layers.0.self_attn.q_proj`.
-    package let updates: [String: any WeightUpdate]
+    package internal(set) var updates: [String: any WeightUpdate]
     /// Full tensors in place of the base's, by the base tensor's name, e.g. `lm_head.weight`, `model.norm.weight`,
     /// `….q_proj.bias`: from `modules_to_save`, trained biases, and the copies of embeddings that PEFT saves
     /// beside their factors. The update of a module, if any, applies on top. Shapes equal the base's.
-    package let replacements: [String: TensorView]
+    package internal(set) var replacements: [String: TensorView]
     /// By embedding module. In a tied model the rows of `model.embed_tokens` also replace those of `lm_head`.
     package let tokenRows: [String: TokenRows]
     /// The base's modules, with the number of tokens that the adapter was trained on.
     package let inventory: ModuleInventory
-    package let warnings: [LoadWarning]
+    package internal(set) var warnings: [LoadWarning]
+    /// Where tokenizers that came with it lie.
+    package internal(set) var folders: [String]
 
     /// Tokens that the adapted model knows.
     package var vocabularySize: Int { inventory.vocabularySize }
@@ -36,7 +38,8 @@ package struct Adapter: Sendable {
         let bytes = try MappedFile.contents(of: file, atMost: ModelConfiguration.Limit.fileBytes)
         let configuration = try AdapterConfiguration(parsing: bytes, file: file)
         let matching = try ModuleMatching(configuration)
-        let tensors = try AdapterTensors(folder, fitting: inventory)
+        let tensors = try AdapterTensors(
+            folder, of: type(of: configuration.method).vocabulary, fitting: inventory)
         let vocabularySize = try AdapterAssembly.vocabularySize(tensors, configuration, inventory)
         let assembly = AdapterAssembly(
             configuration: configuration, matching: matching, tensors: tensors,
@@ -53,7 +56,11 @@ package struct Adapter: Sendable {
         tokenRows = try assembly.tokenRows()
         try assembly.checkRows(replacements, tokenRows)
         self.inventory = assembly.inventory
-        warnings = configuration.warnings + assembly.warnings(baseName: baseName)
+        folders = [path]
+        warnings =
+            configuration.warnings + assembly.warnings(baseName: baseName)
+            + Self.effectWarning(
+                updates, file: tensors.path, isAll: replacements.isEmpty && tokenRows.isEmpty)
     }
 }
 
@@ -70,6 +77,23 @@ extension Adapter {
     package func digest(withTokenizer tokenizer: String?) -> String {
         guard let tokenizer else { return digest }
         return SHA256.hash(data: Array((digest + tokenizer).utf8)).hexadecimal
+    }
+
+    /// Says that an adapter is untrained, or was emptied by a save; all tensors are there and none does anything.
+    private static func effectWarning(
+        _ updates: [String: any WeightUpdate], file: String, isAll: Bool
+    ) -> [LoadWarning] {
+        let isTrained = updates.values.contains { !$0.addsNothing || $0.rank == 0 && $0.hasMagnitude }
+        guard !updates.isEmpty, !isTrained else { return [] }
+        let hasMagnitude = updates.values.contains { $0.hasMagnitude }
+        let rest =
+            hasMagnitude
+            ? "only its magnitudes act" : isAll ? "answers are the base's" : "only what it replaces acts"
+        return [
+            LoadWarning(
+                "\(file): its \(updates.count) updates add nothing, all of them zero or neutral"
+                    + " (untrained, or lost in a sharded save): \(rest)")
+        ]
     }
 
     /// What the adapter holds, for people.
@@ -99,6 +123,8 @@ package struct AdapterSummary: Equatable, Sendable {
     package let byteCount: Int
 }
 
-extension Digest {
-    var hexadecimal: String { map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() }
+extension SHA256Digest {
+    var hexadecimal: String {
+        map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
 }

@@ -75,6 +75,7 @@ extension AdapterAssembly {
     private func check(
         _ tensor: TensorView, shape: [Int], _ module: ModuleInventory.Module
     ) throws(LoadError) {
+        guard tensor.count > 0 else { throw Self.sharded(tensor) }
         guard tensor.shape == shape else {
             throw LoadError(
                 .mismatch, file: tensor.file, field: tensor.name, expected: TensorShape.describe(shape),

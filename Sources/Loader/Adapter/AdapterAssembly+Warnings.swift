@@ -3,7 +3,8 @@ import DoraTensor
 /// What is served as the files say but may not be what their owner thinks.
 extension AdapterAssembly {
     func warnings(baseName: String?) -> [LoadWarning] {
-        baseWarning(baseName) + precisionWarning() + tiedWarning() + savedWarning() + unlistedWarning()
+        configuration.method.warnings(configuration) + baseWarning(baseName) + precisionWarning()
+            + tiedWarning() + savedWarning() + unlistedWarning()
     }
 
     /// Only the last parts of the names count: the rest is a user or a folder.
@@ -22,7 +23,7 @@ extension AdapterAssembly {
     private func precisionWarning() -> [LoadWarning] {
         guard configuration.usesDoRA,
             let tensor = tensors.byKey.first(where: {
-                AdapterKey.Part.updates.contains($0.key.part) && $0.value.elementType != .f32
+                $0.key.part.isUpdate && $0.value.elementType != .f32
             })?.value
         else { return [] }
         return [

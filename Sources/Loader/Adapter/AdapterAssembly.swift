@@ -13,7 +13,7 @@ struct AdapterAssembly {
         for module in inventory.modules {
             let isTargeted = isTargeted(module)
             let isAdapted = tensors.isAdapted(module.name)
-            let first: AdapterKey.Part = module.kind == .embedding ? .embeddingA : .a
+            let first = firstPart(of: module)
             if isAdapted && !isTargeted {
                 throw error(
                     .mismatch, module, first,
@@ -26,7 +26,9 @@ struct AdapterAssembly {
                     "adapter_config.json targets this module, but the file holds nothing for it",
                     advice: "save the adapter again; the file may come from a partial save")
             }
-            if isTargeted { updates[module.name] = try update(module) }
+            if isTargeted {
+                updates[module.name] = try configuration.method.update(of: module, in: self)
+            }
         }
         guard !updates.isEmpty || !configuration.savedModules.isEmpty || !configuration.tokens.isEmpty else {
             throw LoadError(
@@ -37,10 +39,17 @@ struct AdapterAssembly {
         return updates
     }
 
+    /// What errors about a module's update name.
+    private func firstPart(of module: ModuleInventory.Module) -> AdapterKey.Part {
+        if let name = type(of: configuration.method).vocabulary.parameters.first { return .parameter(name) }
+        if matching.scalesAlone(module.name) { return .magnitude }
+        return module.kind == .embedding ? .embeddingA : .a
+    }
+
     /// PEFT's rules, and its `ensure_weight_tying`: the other side of a tied pair is adapted along.
     private func isTargeted(_ module: ModuleInventory.Module) -> Bool {
         if module.kind == .norm { return false }
-        if matching.targets(module.name) { return true }
+        if matching.targets(module.name) || matching.scalesAlone(module.name) { return true }
         guard configuration.keepsEmbeddingsTied, inventory.tiesWordEmbeddings else { return false }
         switch module.name {
         case ModuleInventory.head: return matching.targets(ModuleInventory.embedding)
@@ -48,103 +57,12 @@ struct AdapterAssembly {
         default: return false
         }
     }
-
-    private func update(_ module: ModuleInventory.Module) throws(LoadError) -> LowRankUpdate {
-        let isEmbedding = module.kind == .embedding
-        let rank = matching.rank(of: module.name)
-        if let weight = tensors[module.name, .weight] {
-            throw LoadError(
-                .mismatch, file: weight.file, field: weight.name,
-                "the module has both a full weight and low-rank factors", advice: "keep one of them")
-        }
-        for part: AdapterKey.Part in isEmbedding ? [.a, .b, .bBias] : [.embeddingA, .embeddingB] {
-            if let tensor = tensors[module.name, part] {
-                throw LoadError(
-                    .mismatch, file: tensor.file, field: tensor.name,
-                    "factors of \(isEmbedding ? "a linear layer" : "an embedding") for \(module.name), which is none",
-                    advice: "serve the adapter with the base on which it was trained")
-            }
-        }
-        let a = try factor(isEmbedding ? .embeddingA : .a, of: module)
-        let b = try factor(isEmbedding ? .embeddingB : .b, of: module)
-        try checkRank(a, rank, module)
-        return LowRankUpdate(
-            rank: rank, scaling: matching.scaling(of: module.name),
-            a: try Self.numbers(a, shape: [rank, module.inputs]),
-            b: try Self.numbers(b, shape: [module.outputs, rank]),
-            magnitude: try magnitude(of: module), outputBias: try outputBias(of: module))
-    }
-
-    private func factor(
-        _ part: AdapterKey.Part, of module: ModuleInventory.Module
-    ) throws(LoadError) -> TensorView {
-        guard let tensor = tensors[module.name, part] else {
-            throw error(
-                .missing, module, part, "the file holds no such tensor, though it adapts the module",
-                advice: "save the adapter again")
-        }
-        guard tensor.shape.count == 2, tensor.count > 0 else {
-            throw LoadError(
-                .malformed, file: tensor.file, field: tensor.name, expected: "a matrix",
-                found: TensorShape.describe(tensor.shape),
-                advice: "gather sharded parameters (ZeRO-3, FSDP) before saving")
-        }
-        return tensor
-    }
-
-    private func checkRank(
-        _ a: TensorView, _ rank: Int, _ module: ModuleInventory.Module
-    ) throws(LoadError) {
-        guard let found = a.shape.first, found == rank else {
-            throw LoadError(
-                .mismatch, file: a.file, field: a.name,
-                expected: "rank \(rank), as \(configuration.file) says for \(module.name)",
-                found: TensorShape.describe(a.shape),
-                advice: "use the configuration that was saved with the weights")
-        }
-    }
-
-    private func magnitude(of module: ModuleInventory.Module) throws(LoadError) -> [Float]? {
-        let tensor = tensors[module.name, .magnitude]
-        switch (configuration.usesDoRA, tensor) {
-        case (false, nil): return nil
-        case (false, .some(let tensor)):
-            throw LoadError(
-                .mismatch, file: tensor.file, field: tensor.name,
-                "a DoRA magnitude, though use_dora is false in \(configuration.file)",
-                advice: "set use_dora to true if the adapter was trained with it")
-        case (true, nil):
-            throw error(
-                .missing, module, .magnitude,
-                "use_dora is true, but the file holds no magnitudes for the module",
-                advice: "export the adapter again with its magnitudes")
-        case (true, .some(let tensor)):
-            let count = module.outputs
-            let shapes = [[count], [count, 1], [1, count]]
-            return try Self.numbers(tensor, shape: shapes.contains(tensor.shape) ? tensor.shape : [count])
-        }
-    }
-
-    private func outputBias(of module: ModuleInventory.Module) throws(LoadError) -> [Float]? {
-        guard let tensor = tensors[module.name, .bBias] else {
-            guard configuration.hasFactorBias, module.kind == .linear else { return nil }
-            throw error(
-                .missing, module, .bBias,
-                "lora_bias is true, but the file holds no such tensor", advice: "save the adapter again")
-        }
-        guard configuration.hasFactorBias else {
-            throw LoadError(
-                .mismatch, file: tensor.file, field: tensor.name,
-                "a factor's bias, though lora_bias is false in \(configuration.file)",
-                advice: "use the configuration that was saved with the weights")
-        }
-        return try Self.numbers(tensor, shape: [module.outputs])
-    }
 }
 
 extension AdapterAssembly {
     /// The tensor's elements, which must be finite and of that shape.
     static func numbers(_ tensor: TensorView, shape: [Int]) throws(LoadError) -> [Float] {
+        guard tensor.count > 0 else { throw sharded(tensor) }
         guard tensor.shape == shape else {
             throw LoadError(
                 .mismatch, file: tensor.file, field: tensor.name, expected: TensorShape.describe(shape),
@@ -155,6 +73,15 @@ extension AdapterAssembly {
         tensor.dropPages()
         guard floats.allSatisfy(\.isFinite) else { throw notFinite(tensor) }
         return floats
+    }
+
+    /// What is left of a tensor that other processes held when it was saved.
+    static func sharded(_ tensor: TensorView) -> LoadError {
+        LoadError(
+            .malformed, file: tensor.file, field: tensor.name,
+            expected: tensor.count == 0 ? "a tensor with elements" : "a matrix",
+            found: TensorShape.describe(tensor.shape),
+            advice: "gather sharded parameters (ZeRO-3, FSDP) before saving")
     }
 
     static func notFinite(_ tensor: TensorView) -> LoadError {
@@ -188,6 +115,7 @@ extension AdapterKey.Part {
         case .baseBias: "base_layer.bias"
         case .tokenRows: "token_adapter.trainable_tokens_delta"
         case .original: "original_module.weight"
+        case .parameter(let name): name
         }
     }
 }

@@ -6,6 +6,8 @@ package struct AdapterConfiguration: Sendable {
     package enum Selection: Equatable, Sendable {
         case pattern(String)
         case names([String])
+        /// Ends of names, without a dot before them.
+        case endings([String])
     }
 
     /// A value for the modules that match a pattern. The first match in file order wins.
@@ -16,6 +18,7 @@ package struct AdapterConfiguration: Sendable {
 
     package enum Bias: String, Sendable {
         case none, all
+        /// Those of the adapted modules.
         case adapted = "lora_only"
     }
 
@@ -28,15 +31,17 @@ package struct AdapterConfiguration: Sendable {
 
     /// Path of the file.
     package let file: String
+    let method: any AdapterMethod
     package let usesDoRA: Bool
     package let usesRankStabilization: Bool
     package let rank: Int
     package let alpha: Double
     package let rankOverrides: [Override<Int>]
     package let alphaOverrides: [Override<Double>]
-    /// Nil: the architecture's default, `q_proj` and `v_proj`.
-    package let targetModules: Selection?
+    package let targetModules: Selection
     package let excludedModules: Selection?
+    /// Modules of which only the magnitudes are trained.
+    package let scaledModules: Selection?
     /// Empty: all layers.
     package let layers: [Int]
     package let layerPatterns: [String]
@@ -63,16 +68,28 @@ package struct AdapterConfiguration: Sendable {
     }
 
     package init(_ fields: JSONFields) throws(LoadError) {
-        try AdapterRefusals.check(fields)
+        let methodType = try AdapterRefusals.method(fields)
+        let words = methodType.vocabulary
+        let unknown = try AdapterRefusals.check(fields, words)
+        method = try methodType.init(fields)
         file = fields.file
-        usesDoRA = try fields.bool("use_dora") ?? false
+        usesDoRA = try fields.bool("use_dora") ?? words.isDoRA
         usesRankStabilization = try fields.bool("use_rslora") ?? false
-        rank = try fields.int("r", in: Self.ranks) ?? 8
-        alpha = try fields.double("lora_alpha") ?? 8
+        rank =
+            try words.defaultRank.map { rank throws(LoadError) in try fields.int("r", in: Self.ranks) ?? rank
+            } ?? 0
+        alpha = try words.alpha.flatMap { key throws(LoadError) in try fields.double(key) } ?? 8
         rankOverrides = try Self.rankOverrides(fields)
         alphaOverrides = try Self.alphaOverrides(fields)
-        targetModules = try Self.selection("target_modules", fields)
+        let endings = words.matchesEndings
+        targetModules =
+            try Self.selection("target_modules", fields, endings: endings) ?? .names(words.defaultTargets)
         excludedModules = try Self.selection("exclude_modules", fields)
+        var scaled: Selection?
+        for key in PaperDoRA.magnitudeKeys where endings {
+            scaled = try Self.selection(key, fields, endings: true) ?? scaled
+        }
+        scaledModules = scaled
         layers = try fields.ints("layers_to_transform", in: 0...ModelConfiguration.Limit.layers) ?? []
         layerPatterns = try Self.oneOrMany("layers_pattern", fields)
         savedModules = try fields.strings("modules_to_save") ?? []
@@ -82,7 +99,7 @@ package struct AdapterConfiguration: Sendable {
         keepsEmbeddingsTied = try fields.bool("ensure_weight_tying") ?? false
         baseModelName = try fields.string("base_model_name_or_path")
         peftVersion = try fields.string("peft_version")
-        warnings = Self.warnings(rankOverrides, alphaOverrides, peftVersion, file: file)
+        warnings = unknown + Self.warnings(rankOverrides, alphaOverrides, peftVersion, file: file)
         try checkCombinations(fields)
     }
 
@@ -94,13 +111,15 @@ extension AdapterConfiguration {
         try AdapterFolder.configuration(in: folder)
     }
 
-    private static func selection(_ key: String, _ fields: JSONFields) throws(LoadError) -> Selection? {
+    private static func selection(
+        _ key: String, _ fields: JSONFields, endings: Bool = false
+    ) throws(LoadError) -> Selection? {
         guard let value = fields[key] else { return nil }
         if let pattern = value.string { return .pattern(pattern) }
         guard value.array != nil else {
             throw fields.mismatch(key, expected: "a string or an array of strings", value)
         }
-        return try fields.strings(key).map(Selection.names)
+        return try fields.strings(key).map(endings ? Selection.endings : Selection.names)
     }
 
     private static func oneOrMany(_ key: String, _ fields: JSONFields) throws(LoadError) -> [String] {
@@ -129,6 +148,7 @@ extension AdapterConfiguration {
 
     private static func bias(_ fields: JSONFields) throws(LoadError) -> Bias {
         let spelling = try fields.string("bias") ?? Bias.none.rawValue
+        if ["vera_only", "oft_only"].contains(spelling) { return .adapted }
         guard let bias = Bias(rawValue: spelling) else {
             throw LoadError(
                 .malformed, file: fields.file, field: fields.path("bias"), expected: "none, all or lora_only",

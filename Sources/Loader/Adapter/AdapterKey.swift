@@ -16,31 +16,45 @@ struct AdapterKey: Hashable, Sendable {
         case tokenRows
         /// The base's tensor as it was before training, saved by mistake.
         case original
+        /// Of another method than LoRA, as PEFT calls it.
+        case parameter(String)
     }
 
-    /// Relative to the Hugging Face model, e.g. `model.layers.0.self_attn.q_proj`.
+    /// Relative to the Hugging Face model, e.g. `model.layers.0.self_attn.q_proj`; empty for what all modules share.
     let module: String
     let part: Part
 
     /// Nil when the name is none that LoRA or DoRA adapters use.
-    init?(_ tensorName: String) {
+    /// - Parameters:
+    ///   - parameters: names that another method gives to the parameters of a module.
+    ///   - shared: those of parameters that all modules share.
+    init?(_ tensorName: String, parameters: [String] = [], shared: [String] = []) {
         var segments = tensorName.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         segments.removeAll { $0 == "_fsdp_wrapped_module" || $0 == "_orig_mod" }
         if segments.first == "module" { segments.removeFirst() }
         if segments.starts(with: ["base_model", "model"]) { segments.removeFirst(2) }
-        guard let (length, part) = Self.part(of: segments), length > 0 else { return nil }
+        if segments.first == "base_model", segments.count > 1, shared.contains(segments[1]) {
+            segments.removeFirst()
+        }
+        if let name = segments.first, shared.contains(name), segments.count <= 2 {
+            self.module = ""
+            self.part = .parameter(name)
+            return
+        }
+        guard let (length, part) = Self.part(of: segments, parameters), length > 0 else { return nil }
         let module = Self.withoutVisionPrefix(Array(segments[..<length]))
         self.module = module.joined(separator: ".")
         self.part = part
     }
 
     /// The number of segments that name the module, and what the others name.
-    private static func part(of segments: [String]) -> (length: Int, part: Part)? {
+    private static func part(of segments: [String], _ parameters: [String]) -> (length: Int, part: Part)? {
         let markers: Set<String> = [
-            "lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector", "base_layer",
-            "modules_to_save", "original_module", "token_adapter",
+            "lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector",
+            "weight_m_wdecomp", "base_layer", "modules_to_save", "original_module", "token_adapter",
         ]
-        guard let length = segments.firstIndex(where: markers.contains) else {
+        guard let length = segments.firstIndex(where: { markers.contains($0) || parameters.contains($0) })
+        else {
             switch segments.last {
             case "weight": return (segments.count - 1, .weight)
             case "bias": return (segments.count - 1, .bias)
@@ -57,6 +71,9 @@ struct AdapterKey: Hashable, Sendable {
         if marker != "base_layer", let name = rest.first, name != "weight", name != "bias" {
             rest.removeFirst()
         }
+        if parameters.contains(marker) {
+            return rest.isEmpty || rest == ["weight"] ? (length, .parameter(marker)) : nil
+        }
         return part(marker, rest).map { (length, $0) }
     }
 
@@ -67,7 +84,9 @@ struct AdapterKey: Hashable, Sendable {
         case ("lora_B", ["bias"]): .bBias
         case ("lora_embedding_A", []): .embeddingA
         case ("lora_embedding_B", []): .embeddingB
-        case ("lora_magnitude_vector", []), ("lora_magnitude_vector", ["weight"]): .magnitude
+        case ("lora_magnitude_vector", []), ("lora_magnitude_vector", ["weight"]),
+            ("weight_m_wdecomp", ["weight"]):
+            .magnitude
         case ("base_layer", ["weight"]): .baseWeight
         case ("base_layer", ["bias"]): .baseBias
         case ("modules_to_save", ["weight"]): .weight

@@ -8,8 +8,12 @@ struct AdapterTensors: Sendable {
     /// Of the files' bytes, in the order of their names.
     let digest: SHA256Digest
     private(set) var byKey: [AdapterKey: TensorView] = [:]
+    /// Modules that have any part of an update.
+    private let adapted: Set<String>
 
-    init(_ folder: Folder, fitting inventory: ModuleInventory) throws(LoadError) {
+    init(
+        _ folder: Folder, of words: MethodVocabulary, fitting inventory: ModuleInventory
+    ) throws(LoadError) {
         let files = try Self.open(folder)
         path = files.first?.path ?? folder.path
         var hash = SHA256()
@@ -18,12 +22,16 @@ struct AdapterTensors: Sendable {
         var strangers: [(file: String, name: String)] = []
         for file in files {
             for name in file.names {
-                guard let tensor = file[name], let key = AdapterKey(name) else {
+                guard let tensor = file[name],
+                    let key = AdapterKey(name, parameters: words.parameters, shared: words.shared)
+                else {
                     strangers.append((file.path, name))
                     continue
                 }
                 if key.part == .original { continue }
                 try Self.check(tensor, key, inventory)
+                // PEFT writes a saved embedding twice when it also saves the embedding layers.
+                if let twin = byKey[key], twin.isIdentical(to: tensor) { continue }
                 guard byKey.updateValue(tensor, forKey: key) == nil else {
                     throw LoadError(
                         .malformed, file: file.path, field: name, "another tensor means the same weight",
@@ -31,17 +39,21 @@ struct AdapterTensors: Sendable {
                 }
             }
         }
-        if let first = strangers.first { throw Self.refusal(first.file, strangers.map(\.name)) }
+        if let first = strangers.first {
+            throw Self.refusal(first.file, strangers.map(\.name), words.title)
+        }
+        adapted = Set(byKey.keys.filter { $0.part.isUpdate }.map(\.module))
     }
 
     subscript(module: String, part: AdapterKey.Part) -> TensorView? {
         byKey[AdapterKey(module: module, part: part)]
     }
 
-    /// Whether `module` has any part of a low-rank update.
-    func isAdapted(_ module: String) -> Bool {
-        AdapterKey.Part.updates.contains { self[module, $0] != nil }
-    }
+    /// A parameter of all modules.
+    subscript(shared name: String) -> TensorView? { self["", .parameter(name)] }
+
+    /// Whether `module` has any part of an update.
+    func isAdapted(_ module: String) -> Bool { adapted.contains(module) }
 }
 
 extension AdapterKey {
@@ -52,7 +64,13 @@ extension AdapterKey {
 }
 
 extension AdapterKey.Part {
-    static let updates: [AdapterKey.Part] = [.a, .b, .bBias, .embeddingA, .embeddingB, .magnitude]
+    /// Whether it belongs to an update of the base's weight.
+    var isUpdate: Bool {
+        switch self {
+        case .a, .b, .bBias, .embeddingA, .embeddingB, .magnitude, .parameter: true
+        case .weight, .bias, .baseWeight, .baseBias, .tokenRows, .original: false
+        }
+    }
 }
 
 extension AdapterTensors {
@@ -86,7 +104,7 @@ extension AdapterTensors {
     private static func check(
         _ tensor: TensorView, _ key: AdapterKey, _ inventory: ModuleInventory
     ) throws(LoadError) {
-        guard inventory[key.module] != nil else {
+        guard key.module.isEmpty || inventory[key.module] != nil else {
             throw LoadError(
                 .mismatch, file: tensor.file, field: tensor.name,
                 "the base, of \(inventory.layerCount) layers, has no module \(key.module)",
@@ -101,13 +119,13 @@ extension AdapterTensors {
         }
     }
 
-    private static func refusal(_ file: String, _ names: [String]) -> LoadError {
+    private static func refusal(_ file: String, _ names: [String], _ title: String) -> LoadError {
         let foreign = ["dora_scale", "lora_up", "lora_down", "hada_", "lokr_", "lora_a", "lora_b"]
         let isForeign = foreign.contains { mark in names.contains { $0.contains(mark) } }
         let others = names.count > 1 ? " (and \(names.count - 1) more, e.g. \(names[names.count - 1]))" : ""
         return LoadError(
             .unsupported, file: file, field: names.first,
-            "this tensor\(others) is no part of a PEFT LoRA or DoRA adapter",
+            "this tensor\(others) is no part of a PEFT \(title) adapter",
             advice: isForeign
                 ? "convert the adapter to PEFT's format" : "remove it, or save the adapter again")
     }

@@ -7,10 +7,12 @@ package struct ModuleMatching: Sendable {
         case everyLinear
         case pattern(ModulePattern)
         case names([String])
+        case endings([String])
     }
 
     private let targets: Selector
     private let excluded: Selector?
+    private let scaled: Selector?
     private let saved: [ModulePattern]
     private let layers: Set<Int>
     private let layerPatterns: [ModulePattern]
@@ -24,7 +26,8 @@ package struct ModuleMatching: Sendable {
     package init(_ configuration: AdapterConfiguration) throws(LoadError) {
         let compiler = Compiler(file: configuration.file)
         targets = try compiler.targets(configuration.targetModules)
-        excluded = try compiler.excluded(configuration.excludedModules)
+        excluded = try compiler.optional(configuration.excludedModules, key: "exclude_modules")
+        scaled = try compiler.optional(configuration.scaledModules, key: "Wdecompose_target_modules")
         var saved: [ModulePattern] = []
         for name in configuration.savedModules {
             saved.append(
@@ -57,6 +60,12 @@ package struct ModuleMatching: Sendable {
         return true
     }
 
+    /// Whether only the magnitudes of `module` are trained.
+    func scalesAlone(_ module: String) -> Bool {
+        guard let scaled, Self.selects(scaled, module) else { return false }
+        return !targets(module)
+    }
+
     package func rank(of module: String) -> Int {
         ranks.first { $0.pattern.matchesStart(of: module) }?.value
             ?? ranks.first { $0.name == module }?.value ?? defaultRank
@@ -80,6 +89,7 @@ extension ModuleMatching {
         case .everyLinear: isInnerLinear(module)
         case .pattern(let pattern): pattern.matchesWhole(module)
         case .names(let names): names.contains { module == $0 || module.hasSuffix("." + $0) }
+        case .endings(let endings): endings.contains { module.hasSuffix($0) }
         }
     }
 
@@ -118,22 +128,24 @@ extension ModuleMatching {
             }
         }
 
-        func targets(_ selection: AdapterConfiguration.Selection?) throws(LoadError) -> Selector {
+        func targets(_ selection: AdapterConfiguration.Selection) throws(LoadError) -> Selector {
             switch selection {
-            case nil: .names(["q_proj", "v_proj"])
             case .names(let names): .names(names)
+            case .endings(let endings): .endings(endings)
             case .pattern(let pattern) where pattern.lowercased() == "all-linear": .everyLinear
             case .pattern(let pattern):
                 .pattern(try compile(pattern, written: pattern, key: "target_modules"))
             }
         }
 
-        func excluded(_ selection: AdapterConfiguration.Selection?) throws(LoadError) -> Selector? {
+        func optional(
+            _ selection: AdapterConfiguration.Selection?, key: String
+        ) throws(LoadError) -> Selector? {
             switch selection {
             case nil, .pattern(""): nil
             case .names(let names): .names(names)
-            case .pattern(let pattern):
-                .pattern(try compile(pattern, written: pattern, key: "exclude_modules"))
+            case .endings(let endings): .endings(endings)
+            case .pattern(let pattern): .pattern(try compile(pattern, written: pattern, key: key))
             }
         }
 

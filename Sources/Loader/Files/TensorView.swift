@@ -1,5 +1,9 @@
 package import DoraTensor
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// A tensor in a file or in memory, read where it lies. A copy of the view is cheap and keeps the bytes alive.
 ///
 /// The elements are little-endian and row-major, as safetensors stores them, at any alignment.
@@ -117,5 +121,18 @@ enum TensorShape {
     /// `[4, 2048]`
     static func describe(_ shape: [Int]) -> String {
         "[" + shape.map(String.init).joined(separator: ", ") + "]"
+    }
+}
+
+extension TensorView {
+    /// Whether both hold the same bytes as the same type and shape.
+    func isIdentical(to other: TensorView) -> Bool {
+        guard elementType == other.elementType, shape == other.shape, byteCount == other.byteCount else { return false }
+        return withBytes { mine in
+            other.withBytes { theirs in
+                guard let first = mine.baseAddress, let second = theirs.baseAddress else { return true }
+                return memcmp(first, second, mine.count) == 0
+            }
+        }
     }
 }

@@ -199,7 +199,8 @@ package struct AdapterMerge {
         change: StoredChange? = nil, tooCoarse: [MergeReport.Trial] = []
     ) -> MergeReport.Entry {
         MergeReport.Entry(
-            module: module.name, method: update?.label, rank: update?.rank ?? 0, scaling: update?.scaling ?? 0,
+            module: module.name, method: update?.label, rank: update?.rank ?? 0,
+            scaling: update?.scaling ?? 0,
             hasMagnitude: update?.hasMagnitude == true, bytes: bytes, format: format,
             change: change, tooCoarse: tooCoarse)
     }

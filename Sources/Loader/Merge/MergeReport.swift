@@ -20,6 +20,8 @@ package struct MergeReport: Sendable {
         /// Rows of the adapted matrix that are all zero: PEFT divides by their norm.
         package fileprivate(set) var zeroRows = 0
 
+        /// Whether it asked for anything.
+        package var isChange: Bool { change?.isChange ?? true }
         /// How far the stored matrix moved in the direction of W' - V: 1 is all of it, 0 nothing.
         package var survival: Double? { change.flatMap { $0.survival.isFinite ? $0.survival : nil } }
         /// The length of what was stored wrongly, in lengths of W' - V.
@@ -97,8 +99,9 @@ package struct MergeReport: Sendable {
         guard !ratios.isPlausible, let median = ratios.median else { return [] }
         return [
             LoadWarning(
-                "the adapter's magnitudes are \((median * 1000).rounded() / 1000) times the norms of this base's rows (median), not near 1:"
-                    + " it was trained on another base\(baseModelName.map { ", \($0)" } ?? "") or on other weights of it")
+                "the adapter's magnitudes are \((median * 1000).rounded() / 1000) times the norms of this base's rows"
+                    + " (median), not near 1: it was trained on another base"
+                    + (baseModelName.map { " (it names \($0))" } ?? ""))
         ]
     }
 

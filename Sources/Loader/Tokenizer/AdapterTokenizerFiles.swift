@@ -15,9 +15,24 @@ package struct AdapterTokenizerFiles: Sendable {
         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     ]
 
+    /// That of an adapter, or of several that are added up.
+    /// - Throws: `LoadError` when a file cannot be read, or they differ.
+    package init?(folders: [String], over base: ModelFiles) throws(LoadError) {
+        var all: [AdapterTokenizerFiles?] = []
+        for folder in folders { all.append(try AdapterTokenizerFiles(folder: folder, over: base)) }
+        guard let first = all.first else { return nil }
+        guard all.allSatisfy({ $0?.digest == first?.digest }) else {
+            throw LoadError(
+                .unsupported, file: folders.joined(separator: "+"), field: "tokenizer",
+                "the adapters came with different tokenizers, and one prompt has one", advice: "serve them by themselves")
+        }
+        guard let first else { return nil }
+        self = first
+    }
+
     /// Nil if the folder holds no such file, or the very bytes of the base's.
     /// - Throws: `LoadError` when a file cannot be read.
-    package init?(folder path: String, over base: ModelFiles) throws(LoadError) {
+    init?(folder path: String, over base: ModelFiles) throws(LoadError) {
         let folder = ModelFiles.folder(Folder(path))
         var hash = SHA256()
         var isOwn = false

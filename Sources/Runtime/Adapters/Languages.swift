@@ -38,7 +38,7 @@ package final class Languages: Sendable {
 
     /// - Throws: `LoadError` when the adapter's tokenizer cannot be read, or has tokens without a row.
     package func language(of adapter: Adapter) throws -> Language {
-        let files = try files.flatMap { try AdapterTokenizerFiles(folder: adapter.folder, over: $0) }
+        let files = try files.flatMap { try AdapterTokenizerFiles(folders: adapter.folders, over: $0) }
         if files == nil && adapter.vocabularySize == base.vocabularySize { return base }
         let key = Key(tokenizer: files?.digest, vocabularySize: adapter.vocabularySize)
         if let known = own.withLock({ $0[key]?.language }) { return known }

@@ -119,7 +119,7 @@ package struct AdapterOrder: Sendable, Equatable {
 enum EngineMessage: Sendable {
     case generate(EngineRequest, PreparedWork?, ContinuousClock.Instant)
     /// A request was put into its generation's language, or could not be.
-    case prepared(RequestKey, Result<PreparedWork, EngineError>)
+    case prepared(Int, Result<PreparedWork, EngineError>)
     case cancel(RequestKey)
     case cancelAll(Int)
     case load(AdapterOrder, @Sendable (Result<AdapterIdentity, EngineError>) -> Void)

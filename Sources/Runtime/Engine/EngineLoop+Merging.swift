@@ -57,7 +57,7 @@ extension EngineLoop {
         Thread.detachNewThread {
             let result: Result<ReadAdapter, EngineError>
             do {
-                let adapter = try Adapter(folder: load.folder, fitting: inventory, baseName: baseName)
+                let adapter = try AdapterSum(load.folder).load(fitting: inventory, baseName: baseName)
                 result = .success(ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
             } catch { result = .failure(EngineError(error)) }
             inbox.send(.read(load.ticket, result))

@@ -26,7 +26,8 @@ struct EngineLoop {
     /// Requests that wait for a load, in the order of their arrival.
     var waitingForLoad: [AdapterRegistry.Ticket: [Waiting]] = [:]
     /// Requests that are being put into their generation's language, which they have leased.
-    var inPreparation: [RequestKey: Waiting] = [:]
+    var inPreparation: [Int: Waiting] = [:]
+    private var preparations = 0
     var loadReplies: [AdapterRegistry.Ticket: [@Sendable (Result<AdapterIdentity, EngineError>) -> Void]] =
         [:]
     /// Loads whose files are still to be read.
@@ -76,7 +77,7 @@ struct EngineLoop {
         switch message {
         case .generate(let request, let prepared, let arrival):
             bind(Waiting(request: request, prepared: prepared, arrival: arrival))
-        case .prepared(let key, let result): take(key, result)
+        case .prepared(let number, let result): take(number, result)
         case .cancel(let key): cancel { $0 == key }
         case .cancelAll(let connection):
             cancel { $0.connection == connection }
@@ -114,19 +115,20 @@ struct EngineLoop {
             queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
             return
         }
-        inPreparation[waiting.request.key] = waiting
-        waiting.request.elsewhere { [inbox, context, request = waiting.request] in
+        preparations += 1
+        inPreparation[preparations] = waiting
+        waiting.request.elsewhere { [inbox, context, request = waiting.request, number = preparations] in
             let result: Result<PreparedWork, EngineError>
             do throws(EngineError) {
                 result = .success(try PreparedWork(request, in: language, context: context))
             } catch { result = .failure(error) }
-            inbox.send(.prepared(request.key, result))
+            inbox.send(.prepared(number, result))
         }
     }
 
     /// Takes back what was prepared elsewhere, unless it was cancelled meanwhile.
-    private mutating func take(_ key: RequestKey, _ result: Result<PreparedWork, EngineError>) {
-        guard var waiting = inPreparation.removeValue(forKey: key) else { return }
+    private mutating func take(_ number: Int, _ result: Result<PreparedWork, EngineError>) {
+        guard var waiting = inPreparation.removeValue(forKey: number) else { return }
         do throws(EngineError) {
             let prepared = try result.get()
             guard batch.fits(prepared.work) else { throw .tooLong(prepared.work) }
@@ -176,8 +178,9 @@ struct EngineLoop {
             waitingForLoad[ticket] = requests.filter { !isMeant($0.request.key) }
             idle += requests.filter { isMeant($0.request.key) }
         }
-        for key in inPreparation.keys.filter(isMeant) {
-            if let waiting = inPreparation.removeValue(forKey: key) { idle.append(waiting) }
+        for (number, waiting) in inPreparation.sorted(by: { $0.key < $1.key }) where isMeant(waiting.request.key) {
+            inPreparation[number] = nil
+            idle.append(waiting)
         }
         for waiting in idle {
             queueLimit.leave(waiting.request.key.connection, forPlace: false)

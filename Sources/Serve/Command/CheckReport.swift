@@ -6,6 +6,8 @@ import FoundationEssentials
 package struct CheckReport: Encodable, Sendable {
     struct Module: Encodable {
         let module: String
+        /// Nil for a module that the adapter replaces whole.
+        let method: String?
         let rank: Int
         let scaling: Double
         let dora: Bool
@@ -14,11 +16,33 @@ package struct CheckReport: Encodable, Sendable {
         let survival: Double?
         let noise: Double?
         let zero_rows: Int
+        let changes: Bool
 
         fileprivate var kept: String {
+            guard changes else { return ", no change" }
             guard let survival, let noise else { return "" }
             func percent(_ share: Double) -> Double { (share * 10_000).rounded() / 100 }
             return ", \(percent(survival)) % of the change kept, noise \(percent(noise)) % of it"
+        }
+    }
+
+    /// m / ||V + s B A|| of DoRA's rows: near 1 on the base of the training.
+    struct Ratios: Encodable {
+        let median: Double
+        /// Where nine tenths of them lie.
+        let low: Double
+        let high: Double
+
+        init?(_ ratios: MagnitudeRatios) {
+            guard let median = ratios.median, let spread = ratios.spread else { return nil }
+            (self.median, low, high) = (median, spread.lowerBound, spread.upperBound)
+        }
+
+        fileprivate var text: String {
+            func rounded(_ number: Double) -> Double { (number * 1000).rounded() / 1000 }
+            return
+                "magnitudes \(rounded(median)) times the norms of the rows that they scale (median; nine tenths "
+                + "within \(rounded(low)) to \(rounded(high)))"
         }
     }
 
@@ -38,6 +62,7 @@ package struct CheckReport: Encodable, Sendable {
     let adapted_bytes: Int
     let least_survival: Double?
     let most_noise: Double?
+    let magnitude_ratio: Ratios?
     let warnings: [String]
     /// What the warnings count.
     let details: [String]
@@ -53,15 +78,16 @@ package struct CheckReport: Encodable, Sendable {
         adapter = model.settings.adapter
         modules = (model.merge?.entries ?? []).map { entry in
             Module(
-                module: entry.module, rank: entry.rank, scaling: Double(entry.scaling),
+                module: entry.module, method: entry.method, rank: entry.rank, scaling: Double(entry.scaling),
                 dora: entry.hasMagnitude,
                 format: entry.format, bytes: entry.bytes, survival: entry.survival,
                 noise: entry.noise,
-                zero_rows: entry.zeroRows)
+                zero_rows: entry.zeroRows, changes: entry.isChange)
         }
         adapted_bytes = model.merge?.bytes ?? 0
         least_survival = model.merge?.leastSurvival
         most_noise = model.merge?.mostNoise
+        magnitude_ratio = model.merge.flatMap { Ratios($0.ratios) }
         warnings = model.warnings.map(\.summary)
         details = model.warnings.flatMap(\.details)
     }
@@ -76,9 +102,11 @@ package struct CheckReport: Encodable, Sendable {
         guard let adapter else { return (lines + details).joined(separator: "\n") + "\n" }
         lines.append("adapter   \(adapter): \(modules.count) modules, \(adapted_bytes) bytes merged")
         for module in modules {
-            let kind = module.rank == 0 ? "replaced" : "\(module.dora ? "DoRA" : "LoRA") rank \(module.rank)"
-            lines.append("  \(module.module): \(kind), \(module.format), \(module.bytes) bytes\(module.kept)")
+            lines.append(
+                "  \(module.module): \(module.method ?? "replaced"), \(module.format), \(module.bytes) bytes\(module.kept)"
+            )
         }
+        if let magnitude_ratio { lines.append(magnitude_ratio.text) }
         if !details.isEmpty { lines += ["details"] + details.map { "  \($0)" } }
         lines.append("the adapter fits the base")
         return lines.joined(separator: "\n") + "\n"

@@ -3,6 +3,7 @@
 package enum ServerOption: String, CaseIterable, Sendable {
     case model, adapter, listen, context, memory, quantize, weights, merged, head, activations, kv, threads
     case adapterRoot = "adapter-root"
+    case adapterScale = "adapter-scale"
     case defaultAdapter = "default-adapter"
     case maximumSequences = "max-sequences"
     case maximumQueue = "max-queue"

@@ -28,7 +28,8 @@ package struct ServerSettings: Sendable {
         let places = ModelPlaces(environment: environment)
         adapters = try Self.adapters(options, places)
         let base = try BaseChoice(
-            given: options.string(.model), adapters: adapters.map(\.folder), places: places)
+            given: options.string(.model),
+            adapters: try adapters.flatMap { try AdapterSum($0.folder).parts.map(\.folder) }, places: places)
         modelReason = base.reason
         model = ModelSettings(
             model: base.path,
@@ -70,6 +71,10 @@ package struct ServerSettings: Sendable {
         _ options: OptionReader, _ places: ModelPlaces
     ) throws -> [(name: String, folder: String)] {
         var adapters: [(name: String, folder: String)] = []
+        let scale =
+            try options.value(.adapterScale, "a number") { text in
+                Float(text).flatMap { $0.isFinite ? $0 : nil }
+            } ?? 1
         for text in options.strings(.adapter) {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             let hasName = parts.count == 2 && AdapterName.isValid(parts[0])
@@ -84,7 +89,10 @@ package struct ServerSettings: Sendable {
                 throw OptionProblem(
                     option: "--adapter", problem: "two adapters are called '\(name)'; write NAME=PATH")
             }
-            adapters.append((name, try places.adapter(place)))
+            let sum = try AdapterSum(place, scale: scale).mapFolders { folder throws(LoadError) in
+                try places.adapter(folder)
+            }
+            adapters.append((name, sum.description))
         }
         return adapters
     }

@@ -31,7 +31,11 @@ package struct Serving: Sendable {
                 "model chosen", metadata: ["model": "\(settings.model.model)", "why": "\(reason.quoted)"])
         }
         // A mistake in an adapter's path need not wait for the model.
-        for adapter in settings.adapters { _ = try AdapterConfiguration(folder: adapter.folder) }
+        for adapter in settings.adapters {
+            for part in try AdapterSum(adapter.folder).parts {
+                _ = try AdapterConfiguration(folder: part.folder)
+            }
+        }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
         for warning in base.warnings { logger.log(warning) }
         let engine = try makeEngine(base)

@@ -2,6 +2,7 @@
 
 import adapters
 import bases
+import methods
 import spellings
 
 NOTES = {
@@ -74,7 +75,44 @@ NOTES = {
     "spelled-wrapped": "keys with module., _orig_mod. and _fsdp_wrapped_module.",
     "spelled-save-leftovers": "keys with .modules_to_save.default. and .original_module.",
     "spelled-null-fields": "many config fields null",
+    "ia3-default": "(IA)³ as PEFT targets a Llama by default",
+    "ia3-biases": "(IA)³ on every projection: outputs scale their bias, inputs do not",
+    "ia3-regex": "(IA)³, targets and feedforward modules by regex, norms saved",
+    "loha-all": "LoHa on every projection, with a rank_pattern",
+    "lokr-whole": "LoKr, both sides whole",
+    "lokr-right": "LoKr, the right side in factors, with an alpha_pattern",
+    "lokr-both": "LoKr, both sides in factors",
+    "vera-all": "VeRA on every projection: shared projections, cut to size",
+    "oft-blocks": "OFT, the series of five terms",
+    "oft-adjusted": "OFT, a block size that PEFT adjusts, three terms",
+    "oft-exact": "OFT by number of blocks, exact Cayley transform",
+    "oft-shared": "OFT, one block for all, on modules with a bias",
+    "oft-coft": "constrained OFT: blocks projected to a bound",
+    "paper-dora": "DoRA as NVlabs' code saves it, with one module of magnitudes alone",
+    "scaled-dora": "DoRA times 0.5: the magnitudes stay",
+    "scaled-lora": "LoRA times -0.75",
+    "summed-lora": "two LoRA adapters of different ranks and targets, weighted",
 }
+
+# name -> adapters and factors, as the command line sums them
+SUMS = {
+    "scaled-dora": [("dora-qkv", 0.5)],
+    "scaled-lora": [("lora-plain", -0.75)],
+    "summed-lora": [("lora-plain", 0.5), ("lora-embed", 1.0), ("lora-rslora", -0.25)],
+}
+
+
+def expression(adapter):
+    """A sum as the command line writes it; any other name as it is."""
+    parts = SUMS.get(adapter, [(adapter, 1.0)])
+    return adapter and "+".join(name if factor == 1 else f"{name}*{factor}" for name, factor in parts)
+
+
+def original(adapter):
+    """The PEFT adapter of the same answers."""
+    if adapter == methods.PAPER:
+        return methods.PAPER_SOURCE
+    return spellings.SPELLINGS.get(adapter, (adapter,))[0]
 
 
 def note(base, adapter):
@@ -95,13 +133,17 @@ def all_cases():
         weights = f"{base}-{quantize}" if quantize else base
         text = note(base, adapter) + (f"; quantized at load as {quantize}" if quantize else "")
         cases.append(dict(
-            case=case, base=base, adapter=adapter, quantize=quantize, description=text, weights=weights))
+            case=case, base=base, adapter=expression(adapter), quantize=quantize, description=text, weights=weights, source=original(adapter)))
 
     for base in [*bases.DENSE, *bases.QUANTIZED]:
         add(base)
     for adapter, (base, _) in adapters.CONFIGS.items():
         if not base.startswith("source-"):
             add(base, adapter)
+    for adapter, (base, *_) in methods.METHODS.items():
+        add(base, adapter)
+    for adapter in (methods.PAPER, *SUMS):
+        add("gqa-f32", adapter)
     for adapter, (source, *_) in spellings.SPELLINGS.items():
         add(adapters.CONFIGS[source][0], adapter)
     for source in bases.SOURCES:

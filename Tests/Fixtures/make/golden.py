@@ -7,9 +7,9 @@ import sys
 import adapters
 import cases
 import common
-import spellings
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 
 NEW, TOP, CANDIDATES, GAP = 16, 5, 48, 0.03
 LENGTHS = (5, 18, 40)
@@ -22,9 +22,18 @@ def reference(weights, adapter):
     if adapter is None:
         return base
     torch.manual_seed(0)  # rows that the adapter does not bring would be other ones than in training
-    source = spellings.SPELLINGS[adapter][0] if adapter in spellings.SPELLINGS else adapter
-    folder = common.ADAPTERS / (adapter if adapter == "spelled-null-fields" else source)
-    model = PeftModel.from_pretrained(base, folder).eval()
+    parts = cases.SUMS.get(adapter, [(adapter, 1.0)])
+    model = PeftModel.from_pretrained(base, common.ADAPTERS / parts[0][0]).eval()
+    if len(parts) == 1 and parts[0][1] != 1:
+        for layer in model.modules():
+            if isinstance(layer, LoraLayer):
+                layer.set_scale("default", parts[0][1])
+    if len(parts) > 1:
+        for name, _ in parts:
+            model.load_adapter(common.ADAPTERS / name, name)
+        names, factors = zip(*parts)
+        model.add_weighted_adapter(list(names), list(factors), "sum", combination_type="cat")
+        model.set_adapter("sum")
     stray = {p.dtype for p in model.parameters()} - {torch.float32}
     assert not stray, stray
     return model
@@ -100,8 +109,7 @@ def main(wanted):
     for case in cases.all_cases():
         if wanted and not re.search(wanted, case["case"]):
             continue
-        weights, adapter = case.pop("weights"), case["adapter"]
-        source = spellings.SPELLINGS.get(adapter, (adapter,))[0]
+        weights, source = case.pop("weights"), case.pop("source")
         if (weights, source) not in answers:
             answers[weights, source] = answer(weights, source)
         prompts, gap, noise = answers[weights, source]

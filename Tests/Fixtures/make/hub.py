@@ -35,7 +35,7 @@ def repositories():
     adapted = get_peft_model(model, lora)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.5)
+            torch.nn.init.normal_(parameter, std=0.1)
     return {BASE: revisions, ADAPTER: {"main": saved(adapted)}}
 
 

@@ -18,13 +18,14 @@ enum Fixtures {
         Array(try Data(contentsOf: URL(fileURLWithPath: path)))
     }
 
-    /// The (base, adapter) pairs for which PEFT's output was recorded.
+    /// The (base, adapter) pairs for which PEFT's output was recorded, sums and factors aside.
     static let pairs: [Pair] = {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/golden")) ?? []
         let pairs = names.compactMap { name -> Pair? in
             guard let text = FileManager.default.contents(atPath: folder + "/golden/" + name),
                 let object = try? JSONSerialization.jsonObject(with: text) as? [String: Any],
-                let base = object["base"] as? String, let adapter = object["adapter"] as? String
+                let base = object["base"] as? String, let adapter = object["adapter"] as? String,
+                !adapter.contains("*")
             else { return nil }
             return Pair(base: base, adapter: adapter)
         }
