@@ -174,7 +174,7 @@ import Testing
             ]
         },
         Spoiled("two adapters in one file", .malformed, "lora_A", "same weight") {
-            $0.tensors[q0 + "lora_A.other.weight"] = .init([2, 32])
+            $0.tensors[q0 + "lora_A.other.weight"] = .init([2, 32], 0.25)
         },
     ]
 

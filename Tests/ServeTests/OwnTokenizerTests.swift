@@ -58,7 +58,7 @@ import Testing
     /// All of them at once, loaded when they are first asked for and evicted in between: some prompts are read before
     /// the engine sees them, some only when their adapter is there.
     @Test func aBatchOfVocabulariesAnswersAsEachAlone() async throws {
-        let server = try await server { $0.adapterBytes = 500_000 }
+        let server = try await server { $0.adapterBytes = 360_000 }
         let answers = try Answer.all()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for connection in 0..<6 {
@@ -109,7 +109,7 @@ import Testing
             try LoadedModel(ModelSettings(model: Self.base, adapter: folder.path, threads: 1))
         } throws: { error in
             let text = "\(error)"
-            return text.contains("302") || text.contains("300") && text.contains("resize")
+            return text.contains("301") && text.contains("300") && text.contains("resize")
         }
     }
 

@@ -31,7 +31,7 @@ def tokenizer():
     model.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     model.train_from_iterator(TEXT, trainers.BpeTrainer(
-        vocab_size=TOKENS - 4, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False))
+        vocab_size=TOKENS - 1, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False))
     return PreTrainedTokenizerFast(tokenizer_object=model, bos_token="<s>", eos_token="</s>")
 
 
