@@ -113,7 +113,8 @@ import FoundationEssentials
             throw ValidationError("--tokenize, --check and --score or --continuation exclude each other")
         }
         if isScoring, !stop.isEmpty || !stopID.isEmpty || ignoreEOS || stats {
-            throw ValidationError("--stop, --stop-id, --ignore-eos and --stats are about a text, not about scores")
+            throw ValidationError(
+                "--stop, --stop-id, --ignore-eos and --stats are about a text, not about scores")
         }
     }
 

@@ -85,7 +85,8 @@ struct ModelOptions: ParsableArguments {
             }
         }
         let base = try BaseChoice(
-            given: model ?? environment["DORA_MODEL"], adapters: sum?.parts.map(\.folder) ?? [], places: places)
+            given: model ?? environment["DORA_MODEL"], adapters: sum?.parts.map(\.folder) ?? [],
+            places: places)
         if let notice = base.notice { Terminal.note(notice) }
         return ModelSettings(
             model: base.path, adapter: sum?.description, quantization: quantize,

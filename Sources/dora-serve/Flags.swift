@@ -46,7 +46,8 @@ struct AdapterFlags: ParsableArguments {
         help: ArgumentHelp(
             "An adapter to load at the start: its folder, after which it is named, a trainer's output that holds one, or "
                 + "org/name[@revision].",
-            discussion: "NAME=PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
+            discussion:
+                "NAME=PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
             valueName: "[name=]path|id"))
     var adapter: [String] = []
     @Option(

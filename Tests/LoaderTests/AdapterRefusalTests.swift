@@ -122,7 +122,10 @@ import Testing
         Spoiled("a saved module with NaN", .malformed, "model.norm.weight", "NaN") {
             $0.tensors[prefix + "model.norm.weight"] = .init([32], .nan)
         },
-        Spoiled("half of a resized vocabulary", .mismatch, "model.embed_tokens.weight", "12 tokens", "10", "resize") {
+        Spoiled(
+            "half of a resized vocabulary", .mismatch, "model.embed_tokens.weight", "12 tokens", "10",
+            "resize"
+        ) {
             $0.tensors[prefix + "lm_head.weight"] = .init([12, 32])
         },
         Spoiled("two sizes of a vocabulary", .mismatch, "lm_head.weight", "12 tokens", "[11, 32]") {

@@ -25,7 +25,9 @@ import Testing
     private static let adapters = TestServer.fixtures + "/adapters/"
     private static let exact = StorageOptions(weights: .f32, merged: .f32)
 
-    private func server(_ change: @escaping (inout Engine.Options) -> Void = { _ in }) async throws -> TestServer {
+    private func server(_ change: @escaping (inout Engine.Options) -> Void = { _ in }) async throws
+        -> TestServer
+    {
         try await TestServer(model: Self.base, storage: Self.exact) { options in
             options.root = try? AdapterRoot(Self.adapters)
             options.halfCache = false
@@ -87,7 +89,8 @@ import Testing
         let known = try await client.ask(#"{"id":1,"token_ids":[301],"adapter":"texts-chat","max_tokens":1}"#)
         #expect(known.errorCode == nil)
         for (id, adapter) in [(302, "\"texts-chat\""), (301, "\"texts-tool\""), (300, "null")] {
-            let reply = try await client.ask(#"{"id":2,"token_ids":[\#(id)],"adapter":\#(adapter),"max_tokens":1}"#)
+            let reply = try await client.ask(
+                #"{"id":2,"token_ids":[\#(id)],"adapter":\#(adapter),"max_tokens":1}"#)
             #expect(reply.errorCode == "token_out_of_range", "\(id) \(adapter)")
         }
         try await server.stop()
@@ -124,6 +127,8 @@ import Testing
         #expect(try language("texts-chat") === chat)
         #expect(try language("texts-plain") === base.languages.base)
         #expect(try language("texts-spare") !== base.languages.base)
-        #expect(chat.vocabularySize == 302 && chat.eosIDs.contains(chat.tokenizer?.specialID(of: "<|end|>") ?? -1))
+        #expect(
+            chat.vocabularySize == 302 && chat.eosIDs.contains(chat.tokenizer?.specialID(of: "<|end|>") ?? -1)
+        )
     }
 }

@@ -39,7 +39,8 @@ extension AdapterAssembly {
     private func tie(_ replacements: inout [String: TensorView]) {
         let sides = [ModuleInventory.embedding, ModuleInventory.head].compactMap { inventory[$0] }
         for (side, other) in zip(sides, sides.reversed()) where !isSaved(side) && !isSaved(other) {
-            let isShared = tensors[side.name, .weight] != nil || inventory.vocabularySize != baseVocabularySize
+            let isShared =
+                tensors[side.name, .weight] != nil || inventory.vocabularySize != baseVocabularySize
             if isShared, let shared = replacements[side.weightName], replacements[other.weightName] == nil {
                 replacements[other.weightName] = shared
             }

@@ -10,7 +10,9 @@ extension AdapterAssembly {
         var first: (count: Int, tensor: TensorView)?
         for module in inventory.modules where module.isVocabulary {
             for part in AdapterKey.Part.vocabularyParts(of: module.kind) {
-                guard let tensor = tensors[module.name, part], let count = part.tokens(tensor.shape) else { continue }
+                guard let tensor = tensors[module.name, part], let count = part.tokens(tensor.shape) else {
+                    continue
+                }
                 guard let known = first else {
                     first = (count, tensor)
                     continue
@@ -46,8 +48,10 @@ extension AdapterAssembly {
                 .mismatch, file: tensors.path, field: module.weightName,
                 "the adapter was trained on a vocabulary resized to \(size) tokens, the base has \(base), and the file"
                     + " does not hold the other rows",
-                advice: "save the adapter again with save_embedding_layers=True, or resize the base's embeddings with"
-                    + " transformers (resize_token_embeddings(\(size))), save it, and serve the adapter on that")
+                advice:
+                    "save the adapter again with save_embedding_layers=True, or resize the base's embeddings with"
+                    + " transformers (resize_token_embeddings(\(size))), save it, and serve the adapter on that"
+            )
         }
     }
 }
@@ -55,11 +59,13 @@ extension AdapterAssembly {
 extension AdapterKey.Part {
     /// Those whose shape says how many tokens there are.
     static func vocabularyParts(of kind: ModuleInventory.Kind) -> [AdapterKey.Part] {
-        kind == .embedding ? [.weight, .baseWeight, .embeddingA] : [.weight, .baseWeight, .b, .magnitude, .bBias]
+        kind == .embedding
+            ? [.weight, .baseWeight, .embeddingA] : [.weight, .baseWeight, .b, .magnitude, .bBias]
     }
 
     fileprivate func tokens(_ shape: [Int]) -> Int? {
-        guard let count = self == .embeddingA ? shape.last : self == .magnitude ? shape.max() : shape.first, count > 0
+        guard let count = self == .embeddingA ? shape.last : self == .magnitude ? shape.max() : shape.first,
+            count > 0
         else { return nil }
         let rank = self == .bBias || self == .magnitude ? 1...2 : 2...2
         return rank.contains(shape.count) ? count : nil

@@ -127,7 +127,9 @@ enum TensorShape {
 extension TensorView {
     /// Whether both hold the same bytes as the same type and shape.
     func isIdentical(to other: TensorView) -> Bool {
-        guard elementType == other.elementType, shape == other.shape, byteCount == other.byteCount else { return false }
+        guard elementType == other.elementType, shape == other.shape, byteCount == other.byteCount else {
+            return false
+        }
         return withBytes { mine in
             other.withBytes { theirs in
                 guard let first = mine.baseAddress, let second = theirs.baseAddress else { return true }

@@ -24,7 +24,8 @@ package struct AdapterTokenizerFiles: Sendable {
         guard all.allSatisfy({ $0?.digest == first?.digest }) else {
             throw LoadError(
                 .unsupported, file: folders.joined(separator: "+"), field: "tokenizer",
-                "the adapters came with different tokenizers, and one prompt has one", advice: "serve them by themselves")
+                "the adapters came with different tokenizers, and one prompt has one",
+                advice: "serve them by themselves")
         }
         guard let first else { return nil }
         self = first

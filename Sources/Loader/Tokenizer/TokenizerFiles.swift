@@ -13,7 +13,8 @@ package enum TokenizerFiles {
         let json = "tokenizer.json"
         if let bytes = try files.bytes(of: json) {
             var tokenizer = try TokenizerFile.read(bytes, file: files.path(of: json))
-            tokenizer.eosID = try TokenizerConfiguration(companions ?? files).token("eos_token").flatMap(tokenizer.id)
+            tokenizer.eosID = try TokenizerConfiguration(companions ?? files).token("eos_token").flatMap(
+                tokenizer.id)
             return tokenizer
         }
         let model = "tokenizer.model"

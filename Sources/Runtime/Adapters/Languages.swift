@@ -64,7 +64,8 @@ package final class Languages: Sendable {
             .mismatch, file: adapter.folder, field: "tokenizer",
             expected: "at most \(adapter.vocabularySize) tokens, as the embedding has rows",
             found: "\(tokenizer.vocabularySize)",
-            advice: "save the adapter with the embeddings that were resized for its tokens (save_embedding_layers=True),"
+            advice:
+                "save the adapter with the embeddings that were resized for its tokens (save_embedding_layers=True),"
                 + " or serve it on a base with that many rows")
     }
 }

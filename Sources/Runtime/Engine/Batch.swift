@@ -67,7 +67,9 @@ struct Batch {
     func fits(_ work: EngineRequest.Work) -> Bool { blocks(work) <= blockBudget }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
-    mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel) -> Bool {
+    mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel)
+        -> Bool
+    {
         guard running.count < maximumSequences else { return false }
         let held = prefixes.hold(waiting.adapter, work.prompt, atMost: Self.reusableTokens(of: work))
         let needed = blocks(work) - held.count
@@ -82,7 +84,8 @@ struct Batch {
         running.append(
             Running(
                 request: waiting.request, adapter: waiting.adapter, promptTokens: work.prompt.count,
-                hasText: model.language.tokenizer != nil, sequence: sequence(of: work, by: model, cache: cache),
+                hasText: model.language.tokenizer != nil,
+                sequence: sequence(of: work, by: model, cache: cache),
                 queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
                 charged: needed, held: held))

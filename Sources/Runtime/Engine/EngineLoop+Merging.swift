@@ -58,7 +58,8 @@ extension EngineLoop {
             let result: Result<ReadAdapter, EngineError>
             do {
                 let adapter = try AdapterSum(load.folder).load(fitting: inventory, baseName: baseName)
-                result = .success(ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
+                result = .success(
+                    ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
             } catch { result = .failure(EngineError(error)) }
             inbox.send(.read(load.ticket, result))
         }
@@ -78,7 +79,8 @@ extension EngineLoop {
             try charge(ticket, bytes: merge.plannedBytes)
             merges.append(
                 PendingMerge(
-                    ticket: ticket, name: load.name, digest: read.digest, language: read.language, merge: merge))
+                    ticket: ticket, name: load.name, digest: read.digest, language: read.language,
+                    merge: merge))
         } catch { failLoad(ticket, load.name, EngineError(error)) }
     }
 
@@ -141,7 +143,9 @@ extension EngineLoop {
         publishLanguages()
         for reply in loadReplies.removeValue(forKey: ticket) ?? [] { reply(.success(identity)) }
         for waiting in waitingForLoad.removeValue(forKey: ticket) ?? [] {
-            if case .named(let name, let generation?) = waiting.request.adapter, generation != identity.generation {
+            if case .named(let name, let generation?) = waiting.request.adapter,
+                generation != identity.generation
+            {
                 fail(
                     waiting.request,
                     EngineError(

@@ -111,7 +111,8 @@ struct EngineLoop {
 
     /// Queues a request that is bound to a generation, once it is in the generation's language.
     mutating func enqueue(_ waiting: Waiting) {
-        guard let language = model(of: waiting.adapter)?.language, waiting.prepared?.language !== language else {
+        guard let language = model(of: waiting.adapter)?.language, waiting.prepared?.language !== language
+        else {
             queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
             return
         }
@@ -178,7 +179,8 @@ struct EngineLoop {
             waitingForLoad[ticket] = requests.filter { !isMeant($0.request.key) }
             idle += requests.filter { isMeant($0.request.key) }
         }
-        for (number, waiting) in inPreparation.sorted(by: { $0.key < $1.key }) where isMeant(waiting.request.key) {
+        for (number, waiting) in inPreparation.sorted(by: { $0.key < $1.key })
+        where isMeant(waiting.request.key) {
             inPreparation[number] = nil
             idle.append(waiting)
         }

@@ -56,7 +56,8 @@ package struct EngineRequest: Sendable {
         report: @escaping @Sendable (EngineEvent) -> Void
     ) {
         self.init(
-            key: key, adapter: adapter, streams: streams, elsewhere: { $0() }, prepare: { _ in work }, report: report)
+            key: key, adapter: adapter, streams: streams, elsewhere: { $0() }, prepare: { _ in work },
+            report: report)
     }
 }
 

@@ -27,7 +27,8 @@ final class LanguageDirectory: Sendable {
     func replace(_ entries: [String: Entry]) { adapters.withLock { $0 = entries } }
 
     private func find(_ name: String, _ generation: Int?) -> Language? {
-        guard let entry = adapters.withLock({ $0[name] }), generation ?? entry.generation == entry.generation else {
+        guard let entry = adapters.withLock({ $0[name] }), generation ?? entry.generation == entry.generation
+        else {
             return nil
         }
         return entry.language

@@ -152,7 +152,8 @@ extension Connection {
     /// Sends a request to the engine; `take` gets its events back on the event loop, unless the client has gone.
     private func submit(
         _ serial: Int, _ adapter: AdapterChoice, streams: Bool,
-        _ work: @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
+        _ work:
+            @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
         _ take: @escaping (_ connection: Connection, _ event: EngineEvent) -> Void
     ) {
         guard let context else { return }
@@ -175,7 +176,8 @@ extension Connection {
     }
 
     private static func preparation(
-        _ work: @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
+        _ work:
+            @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
         model: String
     ) -> @Sendable (Language) throws(EngineError) -> EngineRequest.Work {
         { language throws(EngineError) in
