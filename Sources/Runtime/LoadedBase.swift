@@ -22,7 +22,8 @@ package struct LoadedBase {
             progress: progress)
         let defaults = try GenerationDefaults(files, configuration: model.configuration)
         languages = try Languages(
-            files, defaults: defaults, vocabularySize: model.weights.vocabularySize)
+            files, defaults: defaults, vocabularySize: model.weights.vocabularySize,
+            chatTemplate: settings.chatTemplate)
         warnings = model.warnings + defaults.warnings
         loadTime = clock.now - start
     }

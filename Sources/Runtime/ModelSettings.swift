@@ -35,13 +35,16 @@ package struct ModelSettings: Sendable {
     package var cache: Cache?
     package var activations: Activations
     package var context: Int?
+    /// File of a chat template that stands for those of the model and of all adapters.
+    package var chatTemplate: String?
     /// Nil: the cores that this process may use.
     package var threads: Int?
 
     package init(
         model: String, adapter: String? = nil, quantization: Quantization? = nil,
         storage: StorageOptions = StorageOptions(), cache: Cache? = nil,
-        activations: Activations = .auto, context: Int? = nil, threads: Int? = nil
+        activations: Activations = .auto, context: Int? = nil, threads: Int? = nil,
+        chatTemplate: String? = nil
     ) {
         self.model = model
         self.adapter = adapter
@@ -50,6 +53,7 @@ package struct ModelSettings: Sendable {
         self.cache = cache
         self.activations = activations
         self.context = context
+        self.chatTemplate = chatTemplate
         self.threads = threads
     }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import DoraLoader
 import DoraRuntime
 import DoraServe
+import DoraText
 import FoundationEssentials
 
 @main struct DoraGenerate: AsyncParsableCommand {
@@ -10,6 +11,7 @@ import FoundationEssentials
         abstract: "Answer a prompt with a base model and a DoRA or LoRA adapter merged into it.",
         usage: """
             echo prompt | dora-generate [--model MODEL] [--adapter ADAPTER] [options]
+            echo question | dora-generate --chat [--system TEXT] [options]
             dora-generate --adapter ADAPTER --check
             echo prompt | dora-generate --continuation TEXT --continuation TEXT [options]
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
@@ -17,14 +19,16 @@ import FoundationEssentials
             """,
         discussion: """
             The completion, and nothing else, goes to standard output as it is made. Decoding is greedy. The prompt is \
-            raw text: render a chat template yourself, and then pass --no-special, with which a pipe's prompt keeps \
-            its last line feed, too.
+            raw text; with --chat it is one turn of a user, or JSON if it begins with [ (messages) or { (an object with \
+            messages, tools, …), and the model's own chat template makes the prompt.
 
             Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
             69 the server cannot be reached or is busy, 70 internal error, 130 Ctrl-C.
             """)
 
     @OptionGroup var options: ModelOptions
+
+    @OptionGroup(title: "Conversations") var chat: ChatOptions
 
     @OptionGroup(title: "A server's client") var remote: RemoteOptions
 
@@ -100,12 +104,15 @@ import FoundationEssentials
         if let logprobs, !(0...1000).contains(logprobs) {
             throw ValidationError("--logprobs must be 0...1000")
         }
+        if chat.chat && (tokenIDs || noSpecial) {
+            throw ValidationError("--token-ids and --no-special are about raw prompts, and --chat gives a conversation")
+        }
         if stop.contains("") { throw ValidationError("--stop must not be empty") }
         if stopID.contains(where: { $0 < 0 }) { throw ValidationError("--stop-id must not be negative") }
         if prompt != nil && promptFile != nil {
             throw ValidationError("give the prompt by --prompt or by --prompt-file, not both")
         }
-        if remote.connect != nil, tokenize || check || options.isGiven {
+        if remote.connect != nil, tokenize || check || chat.applyTemplate || options.isGiven {
             throw ValidationError(
                 "with --connect the server decides the model: only --adapter and what follows the prompt")
         }
@@ -122,7 +129,10 @@ import FoundationEssentials
         try remote.check()
         ExitStatus.handleSignals()
         do {
-            if let connect = remote.connect {
+            if chat.renderChat {
+                var rendering = RenderChat()
+                try rendering.run()
+            } else if let connect = remote.connect {
                 try await RemoteGeneration(command: self, address: ListenAddress(connect)).run()
             } else {
                 let settings = try options.settings(environment: ProcessInfo.processInfo.environment)
@@ -152,9 +162,16 @@ import FoundationEssentials
     }
 
     func readPrompt() throws -> Prompt {
-        if let prompt { return try Prompt(argument: prompt, option: "--prompt", asTokenIDs: tokenIDs) }
-        return try Prompt(
-            bytes: Prompt.read(path: promptFile), source: promptFile ?? "standard input",
-            dropsFinalLineFeed: promptFile == nil && !noSpecial, asTokenIDs: tokenIDs)
+        let source = prompt != nil ? "--prompt" : promptFile ?? "standard input"
+        let given =
+            if let prompt {
+                try Prompt(argument: prompt, option: source, asTokenIDs: tokenIDs)
+            } else {
+                try Prompt(
+                    bytes: Prompt.read(path: promptFile), source: source,
+                    dropsFinalLineFeed: promptFile == nil && !noSpecial, asTokenIDs: tokenIDs)
+            }
+        guard chat.chat, case .text(let text) = given else { return given }
+        return .chat(try Conversation(input: text, source: source, system: chat.system))
     }
 }

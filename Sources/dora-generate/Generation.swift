@@ -8,8 +8,8 @@ struct Generation {
     let settings: ModelSettings
 
     func run() throws {
-        if command.tokenize {
-            try printTokens()
+        if command.tokenize || command.chat.applyTemplate {
+            try printPrompt()
             return
         }
         // The prompt is read first: a mistake in it need not wait for the model.
@@ -25,22 +25,28 @@ struct Generation {
         if command.isScoring {
             let request = try ScoreRequest(
                 prompt, continuations: continuations, top: command.logprobs ?? 0,
-                addingSpecialTokens: !command.noSpecial, by: model.tokenizer, model: settings.model)
+                addingSpecialTokens: !command.noSpecial, in: model.language, model: settings.model)
             try printScores(request, model)
             return
         }
         let ids = try prompt.encoded(
-            by: model.tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
+            in: model.language, model: settings.model, addingSpecialTokens: !command.noSpecial)
         try printCompletion(ids, try model.makeGenerator(), model)
     }
 
-    private func printTokens() throws {
-        let files = try ModelFiles(settings.model)
+    /// What needs the tokenizer's files alone: the prompt's ids, or the text that a conversation becomes.
+    private func printPrompt() throws {
+        let languages = try Languages(
+            ModelFiles(settings.model), defaults: nil, vocabularySize: .max, chatTemplate: settings.chatTemplate)
         let folders = try settings.adapter.map { try AdapterSum($0).parts.map(\.folder) } ?? []
-        let own = try AdapterTokenizerFiles(folders: folders, over: files)
-        let tokenizer = try own.map { try $0.load() } ?? TokenizerFiles.load(files)
-        let ids = try command.readPrompt().encoded(
-            by: tokenizer, model: settings.model, addingSpecialTokens: !command.noSpecial)
+        let language = try languages.language(ofAdapterIn: folders, vocabularySize: .max)
+        let prompt = try command.readPrompt()
+        if command.chat.applyTemplate, case .chat(let conversation) = prompt {
+            try Terminal.write(try Prompt.rendered(conversation, in: language, settings.model))
+            return
+        }
+        let ids = try prompt.encoded(
+            in: language, model: settings.model, addingSpecialTokens: !command.noSpecial)
         try Terminal.write(ids.map(String.init).joined(separator: " ") + "\n")
     }
 
@@ -82,7 +88,7 @@ struct Generation {
         } else if let first = completion.tokenIDs.first, completion.tokenIDs.count == 1,
             !command.ignoreEOS, model.language.eosIDs.contains(first)
         {
-            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
+            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs || command.chat.chat)
         }
         if command.stats { printStatistics(prompt: ids.count, completion, model) }
     }

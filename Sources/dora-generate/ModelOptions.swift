@@ -30,6 +30,11 @@ struct ModelOptions: ParsableArguments {
             valueName: "path|id"))
     var adapter: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Chat template to use in place of the adapter's and the model's.", valueName: "file"))
+    var chatTemplate: String?
+
     @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
     var adapterScale: Float = 1
 
@@ -64,7 +69,7 @@ struct ModelOptions: ParsableArguments {
 
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
-        model != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
+        model != nil || chatTemplate != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
     }
 
@@ -91,6 +96,6 @@ struct ModelOptions: ParsableArguments {
         return ModelSettings(
             model: base.path, adapter: sum?.description, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
-            activations: activations, context: context, threads: threads)
+            activations: activations, context: context, threads: threads, chatTemplate: chatTemplate)
     }
 }

@@ -27,7 +27,8 @@ struct RemoteGeneration {
             try command.readPrompt(), continuations: try command.readContinuations(),
             adapter: command.options.adapter, logprobs: command.logprobs,
             addsSpecialTokens: !command.noSpecial)
-        let scores = RemoteScores(last: try await client.perform(request).last)
+        let scores = RemoteScores(
+            last: try await client.perform(request, adding: request.conversation).last)
         if command.json {
             try Terminal.write(try scores.jsonLine + "\n")
         } else {
@@ -42,7 +43,7 @@ struct RemoteGeneration {
             logprobs: command.logprobs, ignoresEOS: command.ignoreEOS,
             addsSpecialTokens: !command.noSpecial)
         var separator = ""
-        let (hello, last) = try await client.perform(request) { line in
+        let (hello, last) = try await client.perform(request, adding: request.conversation) { line in
             if command.json || line["done"]?.bool == true { return }
             if let text = line["text"]?.string, !text.isEmpty {
                 try Terminal.write(text)
@@ -59,7 +60,7 @@ struct RemoteGeneration {
         } else if reply.text == nil {
             try Terminal.write("\n")
         } else if reply.isEmptyForEOS(hasStops: !command.stop.isEmpty || !command.stopID.isEmpty) {
-            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs)
+            Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs || command.chat.chat)
         }
         if command.stats, let timing = last["timing"] {
             Terminal.note("-- statistics\n" + (try timing.jsonLine))

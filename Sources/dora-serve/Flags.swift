@@ -30,13 +30,17 @@ struct ModelFlags: ParsableArguments {
     var kv: String?
     @Option(
         help: ArgumentHelp(
+            "Chat template to use in place of the adapters' and the model's.", valueName: "file"))
+    var chatTemplate: String?
+    @Option(
+        help: ArgumentHelp(
             "Threads to compute with. Default: the cores this process may use.", valueName: "n"))
     var threads: String?
 
     var values: [ServerOption: [String]] {
         [
             .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
-            .head: list(head), .activations: list(activations), .kv: list(kv), .threads: list(threads),
+            .head: list(head), .activations: list(activations), .kv: list(kv), .chatTemplate: list(chatTemplate), .threads: list(threads),
         ]
     }
 }

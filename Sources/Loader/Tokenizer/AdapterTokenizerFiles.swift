@@ -1,4 +1,5 @@
 import Crypto
+package import DoraText
 
 /// The tokenizer that a trainer saved beside an adapter, where it is not the base's: added tokens, another end of turn,
 /// another chat template.
@@ -7,6 +8,8 @@ package struct AdapterTokenizerFiles: Sendable {
     private let vocabulary: ModelFiles
     /// Where `tokenizer_config.json` and what belongs to it lie.
     private let configuration: ModelFiles
+    /// The adapter's folder, then the base: where a chat template is looked for.
+    private let places: [ModelFiles]
     /// Equal for equal files.
     package let digest: String
 
@@ -14,6 +17,8 @@ package struct AdapterTokenizerFiles: Sendable {
     private static let companions = [
         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     ]
+    /// With its own vocabulary or one of these, an adapter's configuration counts and the base's does not.
+    private static let configurations = ["tokenizer_config.json", "special_tokens_map.json"]
 
     /// That of an adapter, or of several that are added up.
     /// - Throws: `LoadError` when a file cannot be read, or they differ.
@@ -38,17 +43,25 @@ package struct AdapterTokenizerFiles: Sendable {
         var hash = SHA256()
         var isOwn = false
         var hasVocabulary = false
-        for name in Self.vocabularies + Self.companions {
+        var hasConfiguration = false
+        for name in Self.vocabularies + Self.companions + ChatFormatFiles.names {
             guard let bytes = try folder.bytes(of: name) else { continue }
             if Self.vocabularies.contains(name) { hasVocabulary = true }
+            if Self.configurations.contains(name) { hasConfiguration = true }
             if try base.bytes(of: name) != bytes { isOwn = true }
             hash.update(data: Array(name.utf8))
             hash.update(data: SHA256.hash(data: bytes).map { $0 })
         }
         guard isOwn else { return nil }
         vocabulary = hasVocabulary ? folder : base
-        configuration = folder
+        configuration = hasVocabulary || hasConfiguration ? folder : base
+        places = [folder, base]
         digest = hash.finalize().hexadecimal
+    }
+
+    /// - Parameter file: of a template that comes before all others.
+    package func chatFormat(file: String?) throws(LoadError) -> ChatFormat? {
+        try ChatFormatFiles.load(file: file, places: places, companions: configuration)
     }
 
     /// - Throws: `LoadError` when the files are no tokenizer, or one that is not supported.

@@ -11,6 +11,7 @@ package struct ScoreRequestLine: Encodable, Sendable {
             switch prompt {
             case .text(let text): try container.encode(text)
             case .tokenIDs(let ids): try container.encode(ids)
+            case .chat: try container.encodeNil()  // a continuation is no conversation
             }
         }
     }
@@ -34,6 +35,11 @@ package struct ScoreRequestLine: Encodable, Sendable {
         self.addsSpecialTokens = addsSpecialTokens
     }
 
+    /// Members of a conversation, which no encoder would keep in their order.
+    package var conversation: JSONObject {
+        if case .chat(let conversation) = prompt { conversation.object } else { JSONObject() }
+    }
+
     private enum CodingKeys: String, CodingKey {
         case id, score, prompt, token_ids, continuations, adapter, logprobs, no_special
     }
@@ -45,6 +51,7 @@ package struct ScoreRequestLine: Encodable, Sendable {
         switch prompt {
         case .text(let text): try container.encode(text, forKey: .prompt)
         case .tokenIDs(let ids): try container.encode(ids, forKey: .token_ids)
+        case .chat: break
         }
         try container.encodeIfPresent(continuations?.map(Item.init), forKey: .continuations)
         if let adapter {

@@ -35,11 +35,14 @@ package struct ServerClient: Sendable {
     /// and the last line.
     /// - Throws: `Problem`, and what `take` throws.
     package func perform(
-        _ request: some Encodable & Sendable, take: (JSONObject) throws -> Void = { _ in }
+        _ request: some Encodable & Sendable, adding members: JSONObject = JSONObject(),
+        take: (JSONObject) throws -> Void = { _ in }
     ) async throws -> (hello: JSONObject, last: JSONObject) {
         var greeting = ["op": "hello", "id": "hello"]
         greeting["token"] = token
-        let lines = [try greeting.jsonLine, try request.jsonLine].joined(separator: "\n") + "\n"
+        var line = try request.jsonLine
+        if !members.members.isEmpty { line = line.dropLast() + "," + JSONValue.object(members).text.dropFirst() }
+        let lines = [try greeting.jsonLine, line].joined(separator: "\n") + "\n"
         let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
         do {
             channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -90,6 +93,8 @@ package struct GenerateLine: Encodable, Sendable {
     package var id = 1
     package var prompt: String?
     package var token_ids: [Int]?
+    /// Members of a conversation, which no encoder would keep in their order.
+    package var conversation = JSONObject()
     /// Nil for the server's default; empty for the base.
     package var adapter: String?
     package var max_tokens: Int
@@ -108,6 +113,7 @@ package struct GenerateLine: Encodable, Sendable {
         switch prompt {
         case .text(let text): self.prompt = text
         case .tokenIDs(let ids): token_ids = ids
+        case .chat(let conversation): self.conversation = conversation.object
         }
         self.adapter = adapter
         max_tokens = maximumTokens

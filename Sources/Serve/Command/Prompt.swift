@@ -1,13 +1,17 @@
-package import DoraLoader
+import DoraLoader
+package import DoraRuntime
+package import DoraText
 
 #if canImport(Glibc)
 import Glibc
 #endif
 
-/// A prompt as a user gives it: raw text, or token ids.
+/// A prompt as a user gives it: raw text, token ids, or a conversation.
 package enum Prompt: Sendable, Equatable {
     case text(String)
     case tokenIDs([Int])
+    /// A conversation, which the model's chat template makes a text of.
+    case chat(Conversation)
 
     /// What is wrong with a prompt, before any model has seen it.
     package enum Problem: Error, Equatable, CustomStringConvertible {
@@ -15,6 +19,9 @@ package enum Prompt: Sendable, Equatable {
         case notAnID(String)
         case unreadable(String, reason: String)
         case noTokenizer(model: String)
+        case badConversation(String)
+        case noTemplate(model: String)
+        case template(TemplateError)
 
         package var description: String {
             switch self {
@@ -25,6 +32,10 @@ package enum Prompt: Sendable, Equatable {
             case .unreadable(let path, let reason): "\(path): \(reason)"
             case .noTokenizer(let model):
                 "\(model): there is neither tokenizer.json nor tokenizer.model; give ids with --token-ids"
+            case .badConversation(let problem): problem
+            case .noTemplate(let model):
+                "\(model): there is no chat template; give one with --chat-template, or a prompt as raw text"
+            case .template(let error): "\(error)"
             }
         }
     }
@@ -65,16 +76,27 @@ package enum Prompt: Sendable, Equatable {
     }
 
     /// The model's token ids.
-    package func encoded(by tokenizer: (any Tokenizer)?, model: String, addingSpecialTokens: Bool)
-        throws(Problem)
-        -> [Int]
-    {
+    ///
+    /// Nothing is added to a conversation's: its template writes BOS where the model wants it.
+    package func encoded(
+        in language: Language, model: String, addingSpecialTokens: Bool
+    ) throws(Problem) -> [Int] {
+        let (text, adds): (String, Bool)
         switch self {
         case .tokenIDs(let ids): return ids
-        case .text(let text):
-            guard let tokenizer else { throw .noTokenizer(model: model) }
-            return tokenizer.encode(text, addingSpecialTokens: addingSpecialTokens)
+        case .text(let given): (text, adds) = (given, addingSpecialTokens)
+        case .chat(let conversation): (text, adds) = (try Self.rendered(conversation, in: language, model), false)
         }
+        guard let tokenizer = language.tokenizer else { throw .noTokenizer(model: model) }
+        return tokenizer.encode(text, addingSpecialTokens: adds)
+    }
+
+    /// The text that a conversation becomes.
+    package static func rendered(
+        _ conversation: Conversation, in language: Language, _ model: String
+    ) throws(Problem) -> String {
+        guard let chat = language.chat else { throw .noTemplate(model: model) }
+        do { return try chat.prompt(for: conversation) } catch { throw .template(error) }
     }
 
     /// Reads standard input, or a file, to its end.

@@ -33,7 +33,7 @@ package enum Terminal {
     /// - Parameter isTemplated: the prompt was given as it is, special tokens and all.
     package static func noteEmptyAnswer(isTemplated: Bool) {
         guard showsOutput else { return }
-        let advice = "; a chat model wants its template, rendered and passed with --no-special (README.md)"
+        let advice = "; a chat model wants its template: --chat (README.md)"
         note("the answer is empty: its first token was the end of the text (EOS)\(isTemplated ? "" : advice)")
     }
 

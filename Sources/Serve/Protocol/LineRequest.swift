@@ -104,12 +104,14 @@ extension LineRequest {
     private static let mostStops = 64
 
     private static func prompt(_ fields: inout RequestFields) throws(EngineError) -> Prompt {
-        switch (try fields.string("prompt"), try fields.ints("token_ids")) {
-        case (let text?, nil): return .text(text)
-        case (nil, let ids?): return .tokenIDs(ids)
+        switch (try fields.string("prompt"), try fields.ints("token_ids"), try fields.conversation()) {
+        case (let text?, nil, nil): return .text(text)
+        case (nil, let ids?, nil): return .tokenIDs(ids)
+        case (nil, nil, let conversation?): return .chat(conversation)
         default:
             throw EngineError(
-                .invalidRequest, "bad_request", "give either \"prompt\" or \"token_ids\"", param: "prompt")
+                .invalidRequest, "bad_request", "give one of \"prompt\", \"token_ids\" and \"messages\"",
+                param: "prompt")
         }
     }
 
@@ -213,6 +215,20 @@ private struct RequestFields {
             guard let array = value.array else { return nil }
             let strings = array.compactMap(\.string)
             return strings.count == array.count ? strings : nil
+        }
+    }
+
+    /// Nil without `messages`; what belongs to them is of no use then, and stays a stranger.
+    mutating func conversation() throws(EngineError) -> Conversation? {
+        guard let messages = object["messages"], messages != .null else {
+            taken.insert("messages")
+            return nil
+        }
+        taken.formUnion(Conversation.fields)
+        do throws(Conversation.Problem) {
+            return try Conversation(object)
+        } catch {
+            throw EngineError(.invalidRequest, "bad_messages", "\(error)", param: error.field)
         }
     }
 

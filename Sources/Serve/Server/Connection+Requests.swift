@@ -153,7 +153,7 @@ extension Connection {
     private func submit(
         _ serial: Int, _ adapter: AdapterChoice, streams: Bool,
         _ work:
-            @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
+            @escaping @Sendable (_ language: Language, _ model: String) throws -> EngineRequest.Work,
         _ take: @escaping (_ connection: Connection, _ event: EngineEvent) -> Void
     ) {
         guard let context else { return }
@@ -177,14 +177,14 @@ extension Connection {
 
     private static func preparation(
         _ work:
-            @escaping @Sendable (_ tokenizer: (any Tokenizer)?, _ model: String) throws -> EngineRequest.Work,
+            @escaping @Sendable (_ language: Language, _ model: String) throws -> EngineRequest.Work,
         model: String
     ) -> @Sendable (Language) throws(EngineError) -> EngineRequest.Work {
         { language throws(EngineError) in
             do {
-                return try work(language.tokenizer, model)
+                return try work(language, model)
             } catch let problem as Prompt.Problem {
-                throw EngineError(.invalidRequest, "bad_prompt", "\(problem)", param: "prompt")
+                throw EngineError(problem)
             } catch { throw EngineError(error) }
         }
     }

@@ -2,6 +2,7 @@
 /// `DORA_` and its name in capitals (`DORA_MAX_QUEUE`), in a configuration file its name is a key.
 package enum ServerOption: String, CaseIterable, Sendable {
     case model, adapter, listen, context, memory, quantize, weights, merged, head, activations, kv, threads
+    case chatTemplate = "chat-template"
     case adapterRoot = "adapter-root"
     case adapterScale = "adapter-scale"
     case defaultAdapter = "default-adapter"

@@ -41,7 +41,8 @@ package struct ServerSettings: Sendable {
             cache: try options.choice(.kv, as: ModelSettings.Cache.self),
             activations: try options.choice(.activations, as: ModelSettings.Activations.self) ?? .auto,
             context: try options.int(.context, in: 1...Int.max),
-            threads: try options.int(.threads, in: 1...1024))
+            threads: try options.int(.threads, in: 1...1024),
+            chatTemplate: options.string(.chatTemplate))
         try readRoot(options)
         for text in options.strings(.listen) {
             do { addresses.append(try ListenAddress(text)) } catch {
