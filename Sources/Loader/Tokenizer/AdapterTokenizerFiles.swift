@@ -1,4 +1,5 @@
 import Crypto
+package import DoraText
 
 /// The tokenizer that a trainer saved beside an adapter, where it is not the base's: added tokens, another end of turn,
 /// another chat template.

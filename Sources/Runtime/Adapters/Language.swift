@@ -1,4 +1,4 @@
-package import DoraLoader
+package import DoraText
 
 /// How one generation reads and writes: its tokenizer, the tokens that it knows, and what ends an answer. Generations
 /// that read and write alike share one object.

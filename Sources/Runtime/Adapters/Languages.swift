@@ -1,4 +1,5 @@
 package import DoraLoader
+import DoraText
 import Synchronization
 
 /// The languages of a base and of the adapters on it: an adapter that came with a tokenizer of its own, or was trained

@@ -1,4 +1,4 @@
-package import DoraLoader
+package import DoraText
 
 #if canImport(Glibc)
 import Glibc
