@@ -38,28 +38,34 @@ let package = Package(
             name: "DoraTensor", dependencies: ["CKernels"], path: "Sources/Tensor",
             swiftSettings: optimized),
 
-        // Files to weights: safetensors, configurations, adapters, the merge, tokenizers.
+        // Text to tokens and back: JSON, tokenizers.
         .target(
             name: "CSentencePiece",
             linkerSettings: [.linkedLibrary("sentencepiece")]),
         .target(
+            name: "DoraText", dependencies: ["CSentencePiece"], path: "Sources/Text",
+            swiftSettings: optimized),
+
+        // Files to weights: safetensors, configurations, adapters, the merge.
+        .target(
             name: "DoraLoader",
             dependencies: [
-                "DoraTensor", "CSentencePiece", .product(name: "Crypto", package: "swift-crypto"),
+                "DoraText", "DoraTensor", .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Sources/Loader",
             swiftSettings: optimized),
 
         // Weights to tokens: the forward pass, the KV cache, greedy decoding.
         .target(
-            name: "DoraRuntime", dependencies: ["DoraLoader", "DoraTensor"], path: "Sources/Runtime",
+            name: "DoraRuntime", dependencies: ["DoraLoader", "DoraText", "DoraTensor"],
+            path: "Sources/Runtime",
             swiftSettings: optimized),
 
         // Tokens to lines: what the commands print, the line protocol, its server and its client.
         .target(
             name: "DoraServe",
             dependencies: [
-                "DoraRuntime", "DoraLoader", "DoraTensor",
+                "DoraRuntime", "DoraLoader", "DoraText", "DoraTensor",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -98,7 +104,7 @@ let package = Package(
         .executableTarget(
             name: "dora-bench",
             dependencies: [
-                "CProbes", "DoraRuntime", "DoraLoader", "DoraTensor",
+                "CProbes", "DoraRuntime", "DoraLoader", "DoraText", "DoraTensor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks/dora-bench",
@@ -106,7 +112,7 @@ let package = Package(
         .executableTarget(
             name: "dora-accuracy",
             dependencies: [
-                "DoraRuntime", "DoraLoader", "DoraTensor",
+                "DoraRuntime", "DoraLoader", "DoraText", "DoraTensor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks/dora-accuracy",
@@ -119,20 +125,24 @@ let package = Package(
         .testTarget(
             name: "TensorTests", dependencies: ["DoraTensor", "COpenBLAS"], swiftSettings: strict),
         .testTarget(
+            name: "TextTests", dependencies: ["DoraText", "DoraLoader", "CSentencePiece"],
+            swiftSettings: strict),
+        .testTarget(
             name: "LoaderTests",
             dependencies: [
-                "DoraLoader", "DoraTensor", "CSentencePiece",
+                "DoraLoader", "DoraText", "DoraTensor",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "RuntimeTests", dependencies: ["DoraRuntime", "DoraLoader", "DoraTensor", "dora-accuracy"],
+            name: "RuntimeTests",
+            dependencies: ["DoraRuntime", "DoraLoader", "DoraText", "DoraTensor", "dora-accuracy"],
             swiftSettings: strict),
         .testTarget(
             name: "ServeTests",
             dependencies: [
-                "DoraServe", "DoraRuntime", "DoraLoader", "DoraTensor", "dora-serve", "dora-generate",
-                "dora-pack",
+                "DoraServe", "DoraRuntime", "DoraLoader", "DoraText", "DoraTensor", "dora-serve",
+                "dora-generate", "dora-pack",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

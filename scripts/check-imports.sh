@@ -19,10 +19,11 @@ check() { # folder, then the project's own modules that it may import
     done
 }
 check Tensor CKernels
-check Loader DoraTensor CSentencePiece
-check Runtime DoraLoader DoraTensor
-check Serve DoraRuntime DoraLoader
-check dora-generate DoraServe DoraRuntime DoraLoader
+check Text CSentencePiece
+check Loader DoraText DoraTensor
+check Runtime DoraLoader DoraText DoraTensor
+check Serve DoraRuntime DoraLoader DoraText
+check dora-generate DoraServe DoraRuntime DoraLoader DoraText
 check dora-pack DoraServe DoraLoader DoraTensor
 check dora-serve DoraServe DoraRuntime DoraLoader
 [ "$status" = 0 ] && echo "imports follow the one direction"

@@ -1,6 +1,7 @@
 package import DoraLoader
 package import DoraRuntime
 package import DoraTensor
+package import DoraText
 
 #if canImport(Glibc)
 import Glibc

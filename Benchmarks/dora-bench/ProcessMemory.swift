@@ -1,4 +1,4 @@
-import DoraLoader
+import DoraText
 import Glibc
 
 /// What the kernel says about this process's memory.

@@ -1,5 +1,6 @@
 package import DoraLoader
 import DoraTensor
+package import DoraText
 
 /// A model ready to answer, with what was noticed and how long it took to get there.
 package struct LoadedModel {

@@ -2,6 +2,7 @@ import ArgumentParser
 import DoraLoader
 import DoraRuntime
 import DoraServe
+import DoraText
 
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DoraLoader
 import DoraServe
+import DoraText
 
 /// One run of the command as a server's client: same flags, same output.
 struct RemoteGeneration {

@@ -1,3 +1,4 @@
+import DoraText
 import Foundation
 import Testing
 

@@ -1,3 +1,4 @@
+import DoraText
 import Testing
 
 @testable import DoraLoader

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 import Foundation
 import Testing
 

@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraTensor
+import DoraText
 import Testing
 
 @Suite struct SafetensorsFileTests {

@@ -1,6 +1,7 @@
 import DoraLoader
 import DoraRuntime
 import DoraTensor
+import DoraText
 import FoundationEssentials
 import Testing
 import dora_accuracy

@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraServe
+import DoraText
 import Foundation
 import Testing
 

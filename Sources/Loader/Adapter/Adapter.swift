@@ -1,4 +1,5 @@
 import Crypto
+package import DoraText
 
 /// A PEFT adapter read from its folder and checked against the model that it is to change.
 ///

@@ -1,3 +1,5 @@
+import DoraText
+
 /// What takes the place of base tensors: saved modules, biases, copies of embeddings, and single token rows.
 extension AdapterAssembly {
     /// Full tensors by the name of the base's. The file decides which there are; those that the configuration

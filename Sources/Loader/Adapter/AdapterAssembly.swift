@@ -1,3 +1,5 @@
+import DoraText
+
 /// Turns an adapter's checked tensors into its parts, and refuses what is incomplete or does not fit.
 struct AdapterAssembly {
     let configuration: AdapterConfiguration

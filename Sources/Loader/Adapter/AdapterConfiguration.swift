@@ -1,3 +1,5 @@
+package import DoraText
+
 /// What a PEFT adapter says about itself: `adapter_config.json`, checked against what can be served rightly.
 ///
 /// Source: PEFT `src/peft/tuners/lora/config.py`. Every key may be absent or null and then has PEFT's default.

@@ -1,3 +1,5 @@
+import DoraText
+
 /// The keys of `adapter_config.json` that would be served wrongly, each with its reason: adapters are refused
 /// before their weights are touched.
 enum AdapterRefusals {

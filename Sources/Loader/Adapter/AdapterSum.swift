@@ -1,4 +1,5 @@
 import Crypto
+package import DoraText
 
 /// Which adapter a command line means: a folder, with a factor if need be, or several whose changes add up:
 /// `style*0.5+facts`. A folder of that very name is taken as it is.

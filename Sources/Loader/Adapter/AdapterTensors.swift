@@ -1,5 +1,6 @@
 import Crypto
 import DoraTensor
+import DoraText
 
 /// The tensors of an adapter's files by what they are, each name understood and each module known.
 struct AdapterTensors: Sendable {

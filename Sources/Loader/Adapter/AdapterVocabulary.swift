@@ -1,3 +1,5 @@
+import DoraText
+
 /// How many tokens an adapter was trained with: as many as the base has rows for, or more or fewer, where the training
 /// added tokens and resized the embeddings (transformers `resize_token_embeddings`) or cut off unused rows.
 ///

@@ -1,3 +1,5 @@
+package import DoraText
+
 /// PEFT's rules for which modules an adapter changes and with which rank and alpha.
 ///
 /// Source: PEFT `src/peft/tuners/tuners_utils.py` (`check_target_module_exists`), `src/peft/utils/other.py`

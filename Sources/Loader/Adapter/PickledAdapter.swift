@@ -1,3 +1,5 @@
+import DoraText
+
 /// Weights that an old PEFT saved with `torch.save`.
 enum PickledAdapter {
     static let name = "adapter_model.bin"

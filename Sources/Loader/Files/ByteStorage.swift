@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 #if canImport(Glibc)
 import Glibc

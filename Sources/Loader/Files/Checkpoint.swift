@@ -1,3 +1,5 @@
+package import DoraText
+
 /// A folder of base weights in the Hugging Face layout: `model.safetensors`, or shards and their index.
 ///
 /// The index says which tensors there are; they are read from whichever shard holds them. What it lists and no shard

@@ -1,3 +1,4 @@
+package import DoraText
 import Glibc
 
 /// A folder of model or adapter files, as the user named it.

@@ -1,3 +1,5 @@
+import DoraText
+
 /// What a folder is, by the names of its files: said of one that was given in the wrong place, instead of which file it
 /// lacks.
 enum FolderKind: Equatable {

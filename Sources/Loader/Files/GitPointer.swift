@@ -1,3 +1,5 @@
+import DoraText
+
 /// What a clone without git-lfs leaves in place of a large file: three lines of text.
 ///
 /// Source: git-lfs `docs/spec.md`.

@@ -1,3 +1,4 @@
+package import DoraText
 import Glibc
 
 /// A file mapped read-only into memory: bytes are read from disk when they are first touched.

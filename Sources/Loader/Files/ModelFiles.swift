@@ -1,3 +1,4 @@
+package import DoraText
 import Glibc
 
 /// Where a base model is read from: a folder in the Hugging Face layout, or one packed file that holds all of it.

@@ -1,3 +1,5 @@
+package import DoraText
+
 /// A safetensors file: named tensors, read where they lie.
 ///
 /// Source: the format's description in safetensors `README.md`; all its rules are enforced.

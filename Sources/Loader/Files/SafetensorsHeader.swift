@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// The table of contents of a safetensors file, checked whole before a byte of data is read.
 ///

@@ -1,3 +1,5 @@
+import DoraText
+
 /// `model.safetensors.index.json`: which shard holds which tensor.
 struct ShardIndex: Sendable {
     /// Tensor names in file order, each with its shard's file name.

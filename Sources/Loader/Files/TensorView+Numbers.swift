@@ -1,4 +1,5 @@
 import DoraTensor
+package import DoraText
 
 /// Elements as Swift numbers.
 extension TensorView {

@@ -1,4 +1,5 @@
 package import DoraTensor
+package import DoraText
 
 #if canImport(Glibc)
 import Glibc

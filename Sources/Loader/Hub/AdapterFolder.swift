@@ -1,3 +1,5 @@
+import DoraText
+
 /// Which folder an adapter lies in, when a trainer's output was given: `checkpoint-N` folders, or adapters with names.
 package enum AdapterFolder {
     package static let configurationName = "adapter_config.json"

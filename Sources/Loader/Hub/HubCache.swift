@@ -1,3 +1,4 @@
+package import DoraText
 import Glibc
 
 /// The folder into which `hf download` and `from_pretrained` put what they fetch. It is only read.

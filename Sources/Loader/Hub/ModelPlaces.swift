@@ -1,3 +1,4 @@
+package import DoraText
 import Glibc
 
 /// Turns what a user calls a model or an adapter into the path of its files: what is there under that path, else what

@@ -1,3 +1,5 @@
+package import DoraText
+
 /// The base that an adapter says it was trained on: `base_model_name_or_path`, a path or the id of a hub's repository.
 package struct NamedBase: Equatable, Sendable {
     /// The adapter's folder.

@@ -1,4 +1,5 @@
 package import DoraTensor
+import DoraText
 
 /// One adapter on its way into one base, some tiles of a module at a time: between the steps a server can do other work.
 package struct AdapterMerge {

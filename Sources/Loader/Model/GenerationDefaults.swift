@@ -1,3 +1,5 @@
+package import DoraText
+
 /// What ends a generation and what starts a prompt: `generation_config.json`, completed by `config.json`.
 ///
 /// Sampling keys are ignored, as decoding is greedy. Source: transformers `generation/configuration_utils.py`.

@@ -1,4 +1,5 @@
 package import DoraTensor
+package import DoraText
 
 /// The shape of a Llama-family model: `config.json` of its checkpoint.
 ///

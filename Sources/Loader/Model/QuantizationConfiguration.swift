@@ -1,3 +1,5 @@
+import DoraText
+
 /// How bitsandbytes was asked to quantize the linear layers: `quantization_config` of `config.json`.
 ///
 /// It stands in files of 16-bit weights, too, where it means "quantize on load"; the tensors tell which it is.

@@ -1,3 +1,4 @@
+import DoraText
 import Glibc
 
 /// Rotary position embedding: the base and how its frequencies are stretched for long contexts.

@@ -1,4 +1,5 @@
 package import DoraTensor
+import DoraText
 
 /// Writing a base as one packed file: matrices as they are stored by default, V without loss, and whatever else is needed
 /// to run it.

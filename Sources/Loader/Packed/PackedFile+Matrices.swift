@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// Reading the matrices of a packed file. What a module's matrix is made of stands in the metadata: the format, for
 /// 4 bits also the type that V is rounded to, and for nested scales the blocks of 64 weights in a group.

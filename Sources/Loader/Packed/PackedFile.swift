@@ -1,4 +1,5 @@
 import Crypto
+package import DoraText
 
 /// A base model in one file, as `dora-pack` writes it: mapped, its matrices used where they lie.
 package struct PackedFile: Sendable {

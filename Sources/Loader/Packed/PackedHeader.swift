@@ -1,5 +1,6 @@
 import Crypto
 import DoraTensor
+import DoraText
 
 /// The header of a packed file: that of any safetensors file, but with a fixed beginning, so that version and checksum are
 /// found before anything is trusted. `docs/packed.md` describes it.

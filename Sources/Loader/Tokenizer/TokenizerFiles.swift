@@ -1,3 +1,5 @@
+package import DoraText
+
 /// Finds and loads the tokenizer of a model.
 package enum TokenizerFiles {
     /// `tokenizer.json` wins over `tokenizer.model`; nil when the model has neither.
@@ -27,5 +29,24 @@ package enum TokenizerFiles {
         }
         return try PipelineTokenizer(
             sentencePiece: bytes, file: files.path(of: model), configuration: configuration)
+    }
+}
+
+extension TokenizerConfiguration {
+    /// - Throws: `LoadError` when a file cannot be read or is no JSON object.
+    init(_ files: ModelFiles) throws(LoadError) {
+        func read(_ name: String) throws(LoadError) -> JSONFields? {
+            guard let bytes = try files.bytes(of: name) else { return nil }
+            return try JSONFields(parsing: bytes, file: files.path(of: name))
+        }
+        let name = "tokenizer_config.json"
+        let fields = try read(name) ?? JSONFields(JSONObject(), file: files.path(of: name))
+        if Self.listsTokens(fields) {
+            self.init(fields)
+        } else {
+            self.init(
+                fields, specialTokens: try read("special_tokens_map.json"),
+                addedTokens: try read("added_tokens.json"))
+        }
     }
 }

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// A base model: its packed weights, and V of every matrix for merges to read. A value: adapting one leaves its copies
 /// as they were.

@@ -1,4 +1,5 @@
 import DoraTensor
+package import DoraText
 
 /// The largest magnitude of every block of a 4-bit matrix, as the checkpoint holds them.
 package enum BlockScales: Sendable {

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// Finds the tensors of every module of an inventory in a checkpoint.
 struct CheckpointReader {

@@ -1,4 +1,5 @@
 package import DoraTensor
+package import DoraText
 
 /// A matrix of floats: V is the stored values, widened.
 package struct DenseWeights: WeightSource {

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// Reading a 4-bit matrix that bitsandbytes wrote: five tensors and a JSON text beside `weight`
 /// (`bitsandbytes/functional.py`, `QuantState.as_dict(packed=True)`).

@@ -1,4 +1,5 @@
 package import DoraTensor
+package import DoraText
 
 /// Quantizing a 16- or 32-bit matrix as bitsandbytes does when it is loaded in 4 bits
 /// (`bitsandbytes/backends/default/ops.py`, `quantize_4bit`).

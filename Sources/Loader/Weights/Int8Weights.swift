@@ -1,4 +1,5 @@
 package import DoraTensor
+package import DoraText
 
 /// bitsandbytes LLM.int8: a row of int8 codes and the row's largest magnitude, `SCB`.
 ///

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// How a 16- or 32-bit checkpoint is quantized when it is loaded: the same codes and scales that bitsandbytes would
 /// compute, so that an adapter meets the very base it was trained on.

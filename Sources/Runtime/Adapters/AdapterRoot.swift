@@ -1,4 +1,5 @@
-package import DoraLoader
+import DoraLoader
+package import DoraText
 
 /// The folder under which clients may name adapters. They never reach a path outside it, symbolic links included.
 package struct AdapterRoot: Sendable {

@@ -1,4 +1,4 @@
-import DoraLoader
+import DoraText
 
 /// Why a request or an operation was not carried out, for programs (`type`, `code`, `param`) and for people.
 package struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {

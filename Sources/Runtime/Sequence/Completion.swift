@@ -1,4 +1,5 @@
 import DoraLoader
+import DoraText
 
 /// What to generate from a prompt.
 package struct GenerationRequest: Sendable {

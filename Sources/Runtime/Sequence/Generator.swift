@@ -1,5 +1,6 @@
 package import DoraLoader
 package import DoraTensor
+package import DoraText
 
 /// Greedy decoding with one set of weights. One request at a time.
 package final class Generator {

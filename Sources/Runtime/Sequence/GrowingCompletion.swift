@@ -1,4 +1,4 @@
-import DoraLoader
+import DoraText
 
 /// A completion while it grows.
 struct GrowingCompletion {

@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraTensor
+import DoraText
 
 /// One request while it is answered: the tokens still to compute, their cache, and the output so far. Knows nothing of
 /// the sequences beside it.

@@ -1,4 +1,4 @@
-package import DoraLoader
+package import DoraText
 
 /// A server's answer in the shape of `dora-generate --json`.
 package struct RemoteReply: Encodable, Sendable {

@@ -1,4 +1,4 @@
-package import DoraLoader
+package import DoraText
 
 /// A `score` line.
 package struct ScoreRequestLine: Encodable, Sendable {

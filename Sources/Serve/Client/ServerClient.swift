@@ -1,4 +1,4 @@
-package import DoraLoader
+package import DoraText
 import NIOCore
 import NIOPosix
 

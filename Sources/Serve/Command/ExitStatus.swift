@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraRuntime
+import DoraText
 
 #if canImport(Glibc)
 import Glibc

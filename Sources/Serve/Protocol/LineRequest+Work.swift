@@ -1,5 +1,5 @@
-package import DoraLoader
 package import DoraRuntime
+package import DoraText
 
 /// What the engine is asked: prompts become token ids.
 extension LineRequest.Generate {

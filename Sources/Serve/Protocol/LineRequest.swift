@@ -1,5 +1,5 @@
-import DoraLoader
 package import DoraRuntime
+import DoraText
 
 /// One JSON line of a client, checked: every field is known and of its type.
 package struct LineRequest: Equatable, Sendable {

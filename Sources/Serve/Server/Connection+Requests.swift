@@ -1,5 +1,5 @@
-import DoraLoader
 import DoraRuntime
+import DoraText
 import NIOCore
 
 /// What a client's lines ask for: requests go to the engine, and its events come back as lines.

@@ -1,5 +1,6 @@
 import Configuration
 import DoraLoader
+import DoraText
 import FoundationEssentials
 import SystemPackage
 

@@ -1,5 +1,6 @@
 import DoraLoader
 package import DoraRuntime
+import DoraText
 import Logging
 
 /// Everything that `dora-serve` was told, checked before any model is read.

@@ -1,4 +1,4 @@
-"""Writes Sources/Loader/Tokenizer/CompatibilityTable.swift: the compatibility decompositions of the `tokenizers` library.
+"""Writes Sources/Text/Pipeline/Normalizers/CompatibilityTable.swift: the compatibility decompositions of the `tokenizers` library.
 
     python Tests/Fixtures/make/compatibility_table.py
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import normalizers
 
-OUTPUT = Path(__file__).resolve().parents[3] / "Sources/Loader/Tokenizer/CompatibilityTable.swift"
+OUTPUT = Path(__file__).resolve().parents[3] / "Sources/Text/Pipeline/Normalizers/CompatibilityTable.swift"
 
 HEAD = '''/// What scalars become under NFKD that NFD leaves as they are. Written by `Tests/Fixtures/make/compatibility_table.py` from
 /// the `tokenizers` library's own tables, which are of Unicode 9.0.

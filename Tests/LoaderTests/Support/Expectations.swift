@@ -1,4 +1,5 @@
 import DoraLoader
+import DoraText
 import Testing
 
 /// Runs `body` and checks the error that it throws: its kind, and what its message names.

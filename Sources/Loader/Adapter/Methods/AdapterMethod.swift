@@ -1,3 +1,5 @@
+import DoraText
+
 /// One of the kinds of adapter that merge exactly: what its configuration says, how its tensors are called, and the
 /// update that they make of a module.
 protocol AdapterMethod: Sendable {

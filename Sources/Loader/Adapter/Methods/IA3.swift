@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// (IA)³ (arXiv 2205.05638; PEFT `peft/tuners/ia3/layer.py`): one factor for each output of a module, its bias included,
 /// or, for a feedforward module, for each input.

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// LoHa (arXiv 2108.06098; PEFT `peft/tuners/loha/layer.py`): the product, element by element, of two low-rank matrices.
 struct LoHa: AdapterMethod {

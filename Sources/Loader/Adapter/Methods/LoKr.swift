@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// LoKr (arXiv 2309.14859; PEFT `peft/tuners/lokr/layer.py`): a Kronecker product, either side of which may be a product
 /// of low rank itself. How the dimensions are cut (`decompose_factor`), and which sides are whole

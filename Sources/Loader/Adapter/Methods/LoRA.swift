@@ -1,3 +1,5 @@
+import DoraText
+
 /// LoRA and DoRA as PEFT saves them (`peft/tuners/lora`).
 struct LoRA: AdapterMethod {
     static let vocabulary = MethodVocabulary(

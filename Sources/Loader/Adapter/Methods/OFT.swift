@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// OFT (arXiv 2306.07280, 2506.19847; PEFT `peft/tuners/oft/layer.py`, 0.14 and later): the inputs of a module, cut into
 /// blocks, are rotated before the weights see them.

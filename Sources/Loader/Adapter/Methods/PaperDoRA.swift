@@ -1,3 +1,5 @@
+import DoraText
+
 /// DoRA as its paper's authors save it (NVlabs/DoRA, `peft/src/peft/tuners/dora.py`, a fork of PEFT 0.3): LoRA's names,
 /// magnitudes called `weight_m_wdecomp`, and modules of which the magnitude alone is trained. The same function as
 /// PEFT's DoRA: one norm per output row.

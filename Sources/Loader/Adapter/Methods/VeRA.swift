@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// VeRA (arXiv 2310.11454; PEFT `peft/tuners/vera/layer.py`): one random pair of factors for all modules, of which each
 /// takes as much as it needs, and two trained vectors of its own.

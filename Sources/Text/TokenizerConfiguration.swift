@@ -1,9 +1,9 @@
 /// What `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of a tokenizer beside its
 /// vocabulary.
 ///
-/// Source: transformers `tokenization_utils_base.py`, `_from_pretrained`: the other two files are read, and win, only where
-/// the configuration has no `added_tokens_decoder`.
-struct TokenizerConfiguration: Sendable {
+/// Source: transformers `tokenization_utils_base.py`, `_from_pretrained`: the other two files count, and win, only where the
+/// configuration has no `added_tokens_decoder`.
+package struct TokenizerConfiguration: Sendable {
     /// A token that is to be found in texts, and the id that a file gives it.
     struct DeclaredToken {
         var token: AddedTokens.Token
@@ -16,34 +16,34 @@ struct TokenizerConfiguration: Sendable {
     static let roles = [
         "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
     ]
-    private static let name = "tokenizer_config.json"
 
-    let fields: JSONFields
+    package let fields: JSONFields
     /// Whether the files say nothing of tokens: there is none, or only `add_bos_token`.
-    let isBare: Bool
+    package let isBare: Bool
     /// By role: what the vocabulary itself has, for files that say nothing of the role.
     var defaults: [String: [UInt8]] = [:]
     private let specialTokens: JSONFields?
     private let addedTokens: JSONFields?
 
-    init(_ files: ModelFiles) throws(LoadError) {
-        let configuration = try Self.fields(of: Self.name, in: files)
-        fields = configuration ?? JSONFields(JSONObject(), file: files.path(of: Self.name))
-        let isComplete = fields["added_tokens_decoder"] != nil
-        specialTokens = isComplete ? nil : try Self.fields(of: "special_tokens_map.json", in: files)
-        addedTokens = isComplete ? nil : try Self.fields(of: "added_tokens.json", in: files)
+    /// - Parameters:
+    ///   - fields: `tokenizer_config.json`; empty where there is none.
+    ///   - specialTokens: `special_tokens_map.json`.
+    ///   - addedTokens: `added_tokens.json`.
+    package init(_ fields: JSONFields, specialTokens: JSONFields? = nil, addedTokens: JSONFields? = nil) {
+        let isComplete = Self.listsTokens(fields)
+        self.fields = fields
+        self.specialTokens = isComplete ? nil : specialTokens
+        self.addedTokens = isComplete ? nil : addedTokens
         isBare =
-            specialTokens == nil && addedTokens == nil
+            self.specialTokens == nil && self.addedTokens == nil
             && fields.object.members.allSatisfy { $0.key == "add_bos_token" }
     }
 
-    private static func fields(of name: String, in files: ModelFiles) throws(LoadError) -> JSONFields? {
-        guard let bytes = try files.bytes(of: name) else { return nil }
-        return try JSONFields(parsing: bytes, file: files.path(of: name))
-    }
+    /// Whether a configuration lists all tokens itself, so that the other two files do not count.
+    package static func listsTokens(_ fields: JSONFields) -> Bool { fields["added_tokens_decoder"] != nil }
 
     /// The text of the token with a role, as `eos_token`; nil where no file names one.
-    func token(_ role: String) throws(LoadError) -> String? {
+    package func token(_ role: String) throws(LoadError) -> String? {
         try roleToken(role).map { String(decoding: $0.token.content, as: UTF8.self) }
     }
 

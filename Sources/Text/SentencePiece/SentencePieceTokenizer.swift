@@ -7,7 +7,7 @@ package struct SentencePieceTokenizer: Tokenizer {
     private let bos: Int?
     package let eosID: Int?
 
-    init(serialized: [UInt8], file: String, addsBOS: Bool) throws(LoadError) {
+    package init(serialized: [UInt8], file: String, addsBOS: Bool) throws(LoadError) {
         let options = try SentencePieceOptions(serialized: serialized, file: file)
         library = try SentencePieceLibrary(serialized: serialized, file: file)
         pieces = SentencePieces(library, options: options)

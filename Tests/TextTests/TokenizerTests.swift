@@ -1,6 +1,6 @@
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 @Suite struct TokenizerTests {
     @Test(arguments: TokenizerFixture.names)
@@ -51,11 +51,6 @@ import Testing
         let text = String(repeating: "thing", count: 20_000)
         let ids = tokenizer.encode(text, addingSpecialTokens: false)
         #expect(tokenizer.decode(ids, skippingSpecialTokens: true) == text)
-    }
-
-    @Test func aFolderWithoutTokenizerGivesNone() throws {
-        #expect(try TokenizerFiles.load(ModelFiles("/nonexistent")) == nil)
-        #expect(try TokenizerFiles.load(ModelFiles(TokenizerFixture.root)) == nil)
     }
 
     /// One byte of a character at a time, then a byte that none begins with.

@@ -1,18 +1,16 @@
-import Glibc
+import DoraLoader
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 /// Real vocabularies, which are too large to ship: set `DORA_TEST_DATA` to a folder with
 /// `tokenizers/<name>/{tokenizer.json|tokenizer.model, vectors.jsonl}`.
 @Suite struct TokenizerVectorTests {
-    private static let data = getenv("DORA_TEST_DATA").map { String(cString: $0) }
-
     @Test(
-        .enabled(if: data != nil, "set DORA_TEST_DATA to check real vocabularies"),
+        .enabled(if: Fixtures.realData != nil, "set DORA_TEST_DATA to check real vocabularies"),
         arguments: ["gpt2", "llama2", "llama3", "tinyllama"])
     func everyVectorIsReproduced(name: String) throws {
-        let folder = try #require(Self.data) + "/tokenizers/" + name
+        let folder = try #require(Fixtures.realData) + "/tokenizers/" + name
         let tokenizer = try #require(try TokenizerFiles.load(ModelFiles(folder)))
         let lines = try Fixtures.bytes(folder + "/vectors.jsonl").split(separator: 0x0A)
         try #require(!lines.isEmpty)

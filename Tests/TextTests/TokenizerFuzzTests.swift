@@ -1,6 +1,6 @@
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 /// Files with flipped bytes may be refused or served, but not crash.
 @Suite struct TokenizerFuzzTests {

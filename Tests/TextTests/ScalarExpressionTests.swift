@@ -1,6 +1,6 @@
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 /// Regular expressions split texts as the reference's engine does.
 @Suite struct ScalarExpressionTests {

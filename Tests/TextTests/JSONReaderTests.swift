@@ -1,6 +1,6 @@
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 @Suite struct JSONReaderTests {
     private func parse(_ text: String) throws -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }

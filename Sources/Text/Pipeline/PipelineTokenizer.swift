@@ -38,7 +38,7 @@ package struct PipelineTokenizer: Tokenizer {
     }
 
     /// Any token that is spelled exactly so.
-    func id(of text: String) -> Int? {
+    package func id(of text: String) -> Int? {
         let content = Array(text.utf8)
         return added.tokens.first { $0.content == content }?.id ?? model.vocabulary.id(of: content)
     }

@@ -26,7 +26,7 @@ extension PipelineTokenizer {
     ///
     /// Source: transformers `LlamaTokenizer` 5.23, but for the order of merges, which there is that of the ids and here that
     /// of the model's own scores, with which such models were trained: runs of spaces may be cut otherwise.
-    init(
+    package init(
         sentencePiece bytes: [UInt8], file: String, configuration: TokenizerConfiguration
     ) throws(LoadError) {
         let fields = configuration.fields

@@ -1,6 +1,7 @@
+import DoraLoader
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 /// A folder of `Tests/Fixtures/tokenizers`, which `Tests/Fixtures/make/tokenizer_fixtures.py` writes, with what the
 /// reference library makes of it.
@@ -18,8 +19,7 @@ struct TokenizerFixture {
         let whole: String
     }
 
-    static let root =
-        String(#filePath.dropLast("LoaderTests/TokenizerFixture.swift".count)) + "Fixtures/tokenizers"
+    static let root = Fixtures.folder + "/tokenizers"
 
     static let names = [
         "bare", "decoding", "digits", "flags", "gemma", "gpt2", "llama2", "llama3", "metaspace-always",

@@ -1,7 +1,8 @@
 /// Reads `tokenizer.json` in one pass: the small components as JSON values, the vocabulary and the merges, 99 % of
 /// the file, straight into their tables.
-enum TokenizerFile {
-    static func read(_ bytes: [UInt8], file: String) throws(LoadError) -> PipelineTokenizer {
+package enum TokenizerFile {
+    /// - Parameter file: what messages call it.
+    package static func read(_ bytes: [UInt8], file: String) throws(LoadError) -> PipelineTokenizer {
         if let offset = UTF8Bytes.firstFlaw(in: bytes) {
             throw LoadError(.malformed, file: file, field: "byte \(offset)", "the file is not valid UTF-8")
         }

@@ -1,7 +1,7 @@
 import CSentencePiece
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 /// The C interface by itself, and our streaming decoder against the library's own.
 @Suite struct SentencePieceLibraryTests {

@@ -1,7 +1,6 @@
-import Foundation
 import Testing
 
-@testable import DoraLoader
+@testable import DoraText
 
 /// What is wrong with a `tokenizer.json` or `tokenizer.model` is said by file and field.
 @Suite struct TokenizerFileErrorTests {
@@ -162,15 +161,6 @@ import Testing
             try SentencePieceTokenizer(serialized: bytes, file: "m/tokenizer.model", addsBOS: true)
         }
         #expect(error.file == "m/tokenizer.model" && error.field == field, "\(error)")
-    }
-
-    @Test(arguments: ["tokenizer.json", "tokenizer.model"])
-    func aPipeIsRefusedWithoutWaitingForAWriter(name: String) throws {
-        let folder = try TemporaryFolder()
-        #expect(mkfifo(folder.file(name), 0o600) == 0)
-        expectRefusal(.malformed, naming: [name, "pipe"]) {
-            _ = try TokenizerFiles.load(ModelFiles(folder.path))
-        }
     }
 
     @Test func aTruncatedModelIsRefused() throws {

@@ -1,13 +1,15 @@
+import DoraText
+import Glibc
 import Testing
 
 @testable import DoraLoader
 
-/// What a `tokenizer.model` becomes by the files beside it, where the fixtures do not say it.
-@Suite struct TokenizerConfigurationTests {
+/// Which tokenizer a folder holds, and what a `tokenizer.model` becomes by the files beside it.
+@Suite struct TokenizerFilesTests {
     /// Seven hundred pieces.
     private func load(_ files: [String: String]) throws -> any Tokenizer {
         let folder = try TemporaryFolder()
-        let model = try Fixtures.bytes("\(TokenizerFixture.root)/sentencepiece/tokenizer.model")
+        let model = try Fixtures.bytes(Fixtures.folder + "/tokenizers/sentencepiece/tokenizer.model")
         try folder.write("tokenizer.model", model)
         for (name, json) in files { try folder.write(name, json) }
         return try #require(try TokenizerFiles.load(ModelFiles(folder.path)))
@@ -63,6 +65,20 @@ import Testing
     @Test func splittingSpecialTokensIsRefused() {
         expectRefusal(.unsupported, naming: ["split_special_tokens"]) {
             _ = try load(["tokenizer_config.json": #"{"split_special_tokens": true}"#])
+        }
+    }
+
+    @Test func aFolderWithoutTokenizerGivesNone() throws {
+        #expect(try TokenizerFiles.load(ModelFiles("/nonexistent")) == nil)
+        #expect(try TokenizerFiles.load(ModelFiles(Fixtures.folder)) == nil)
+    }
+
+    @Test(arguments: ["tokenizer.json", "tokenizer.model"])
+    func aPipeIsRefusedWithoutWaitingForAWriter(name: String) throws {
+        let folder = try TemporaryFolder()
+        #expect(mkfifo(folder.file(name), 0o600) == 0)
+        expectRefusal(.malformed, naming: [name, "pipe"]) {
+            _ = try TokenizerFiles.load(ModelFiles(folder.path))
         }
     }
 }
