@@ -99,6 +99,10 @@ package final class KeyValueCache {
         return branch
     }
 
+    /// Forgets the positions from `count` on. What is written there next must be nobody else's: none of the full blocks
+    /// that the cache began with, nor any that were handed on.
+    package func rewind(to count: Int) { self.count = min(count, self.count) }
+
     /// Says that every layer has stored `tokens` further positions.
     package func advance(_ tokens: Int) { count += tokens }
 

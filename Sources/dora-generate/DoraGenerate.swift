@@ -14,6 +14,7 @@ import FoundationEssentials
             echo question | dora-generate --chat [--system TEXT] [options]
             dora-generate --adapter ADAPTER --check
             echo prompt | dora-generate --continuation TEXT --continuation TEXT [options]
+            echo prompt | dora-generate --choice TEXT --choice TEXT [options]
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
             dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME
             """,
@@ -90,6 +91,17 @@ import FoundationEssentials
             valueName: "text"))
     var continuation: [String] = []
 
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Answer with one of these texts; may be given several times. --max-tokens means nothing then.",
+            discussion: """
+                The likeliest next token decides, as long as choices go on differently. With --json and --logprobs, the \
+                log probability of each. Ids as for --continuation.
+                """,
+            valueName: "text"))
+    var choice: [String] = []
+
     @Flag(help: "Load and merge only, and say what the adapter changes and what the warnings count.")
     var check = false
 
@@ -116,8 +128,14 @@ import FoundationEssentials
             throw ValidationError(
                 "with --connect the server decides the model: only --adapter and what follows the prompt")
         }
-        if [tokenize, isScoring, check].count(where: { $0 }) > 1 {
-            throw ValidationError("--tokenize, --check and --score or --continuation exclude each other")
+        if [tokenize, isScoring, check, !choice.isEmpty].count(where: { $0 }) > 1 {
+            throw ValidationError(
+                "--tokenize, --check, --choice and --score or --continuation exclude each other")
+        }
+        if choice.count > 1024 { throw ValidationError("--choice can be given 1024 times") }
+        if !choice.isEmpty, !stop.isEmpty || !stopID.isEmpty || ignoreEOS {
+            throw ValidationError(
+                "--stop, --stop-id and --ignore-eos are about a free text, not about a choice")
         }
         if isScoring, !stop.isEmpty || !stopID.isEmpty || ignoreEOS || stats {
             throw ValidationError(
@@ -159,6 +177,12 @@ import FoundationEssentials
         return try continuation.map {
             try Prompt(argument: $0, option: "--continuation", asTokenIDs: tokenIDs)
         }
+    }
+
+    /// Nil for a free text.
+    func readChoices() throws -> [Prompt]? {
+        if choice.isEmpty { return nil }
+        return try choice.map { try Prompt(argument: $0, option: "--choice", asTokenIDs: tokenIDs) }
     }
 
     func readPrompt() throws -> Prompt {

@@ -15,6 +15,7 @@ struct Generation {
         // The prompt is read first: a mistake in it need not wait for the model.
         let prompt = command.check ? nil : try command.readPrompt()
         let continuations = try command.readContinuations()
+        let choices = try command.readChoices()
         let model = try LoadedModel(settings, progress: Terminal.show)
         for warning in model.warnings { Terminal.note("warning: \(warning)") }
         guard let prompt else {
@@ -31,7 +32,19 @@ struct Generation {
         }
         let ids = try prompt.encoded(
             in: model.language, model: settings.model, addingSpecialTokens: !command.noSpecial)
-        try printCompletion(ids, try model.makeGenerator(), model)
+        try printCompletion(try request(ids, choices, model), try model.makeGenerator(), model)
+    }
+
+    private func request(
+        _ ids: [Int], _ choices: [Prompt]?, _ model: LoadedModel
+    ) throws -> GenerationRequest {
+        if let choices {
+            let choices = try Choices(choices, in: model.language, model: settings.model)
+            return GenerationRequest(prompt: ids, choices: choices, logprobs: command.logprobs)
+        }
+        return GenerationRequest(
+            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, stopIDs: command.stopID,
+            ignoresEOS: command.ignoreEOS, logprobs: command.logprobs)
     }
 
     /// What needs the tokenizer's files alone: the prompt's ids, or the text that a conversation becomes.
@@ -59,10 +72,9 @@ struct Generation {
         }
     }
 
-    private func printCompletion(_ ids: [Int], _ generator: Generator, _ model: LoadedModel) throws {
-        let request = GenerationRequest(
-            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, stopIDs: command.stopID,
-            ignoresEOS: command.ignoreEOS, logprobs: command.logprobs)
+    private func printCompletion(
+        _ request: GenerationRequest, _ generator: Generator, _ model: LoadedModel
+    ) throws {
         let printsIDs = model.tokenizer == nil
         var separator = ""
         var failure: Terminal.Closed?
@@ -79,7 +91,7 @@ struct Generation {
         if let failure { throw failure }
         if command.json {
             let reply = Reply(
-                prompt: ids, completion: completion, hasLogprobs: command.logprobs != nil,
+                prompt: request.prompt, completion: completion, hasLogprobs: command.logprobs != nil,
                 loadTime: model.loadTime,
                 mergeTime: model.mergeTime, model: settings.model, adapter: settings.adapter)
             try Terminal.write(try reply.jsonLine + "\n")
@@ -90,7 +102,7 @@ struct Generation {
         {
             Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs || command.chat.chat)
         }
-        if command.stats { printStatistics(prompt: ids.count, completion, model) }
+        if command.stats { printStatistics(prompt: request.prompt.count, completion, model) }
     }
 
     private func printStatistics(prompt: Int, _ completion: Completion, _ model: LoadedModel) {

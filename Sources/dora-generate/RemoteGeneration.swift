@@ -42,7 +42,7 @@ struct RemoteGeneration {
             try command.readPrompt(), adapter: command.options.adapter, maximumTokens: command.maxTokens,
             stops: command.stop, stopIDs: command.stopID, streams: !command.json,
             logprobs: command.logprobs, ignoresEOS: command.ignoreEOS,
-            addsSpecialTokens: !command.noSpecial)
+            addsSpecialTokens: !command.noSpecial, choices: try command.readChoices())
         var separator = ""
         let (hello, last) = try await client.perform(request, adding: request.conversation) { line in
             if command.json || line["done"]?.bool == true { return }

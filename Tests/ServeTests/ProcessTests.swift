@@ -159,6 +159,36 @@ import Testing
         #expect(try run("dora-generate", ["--connect", socket] + empty).status == 65)
     }
 
+    /// What the command chooses, the server chooses: the same text, and the same digits.
+    @Test func choicesAreTheSameFromTheServer() throws {
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let adapter = Self.repository + "/models/adapters/topic"
+        let socket = "unix:" + folder.appending(path: "s").path
+        let (server, _) = try serve(["--adapter", adapter, "--listen", socket])
+        defer { server.terminate() }
+        let labels = ["--choice", "positive", "--choice", "-x", "--choice", "law and order"]
+        for options in [labels, ["--choice", "8 9", "--choice", "8 7", "--token-ids", "--prompt", "5 6 7"]] {
+            let alone = try run("dora-generate", ["--adapter", adapter] + options, input: Self.prompt)
+            let asked = try run("dora-generate", ["--connect", socket] + options, input: Self.prompt)
+            #expect(alone.status == 0 && asked.status == 0, "\(alone.errors)\(asked.errors)")
+            #expect(asked.output == alone.output && !alone.output.isEmpty)
+            let json = options + ["--json", "--logprobs", "2"]
+            let whole = try object(run("dora-generate", ["--adapter", adapter] + json, input: Self.prompt))
+            let served = try object(run("dora-generate", ["--connect", socket] + json, input: Self.prompt))
+            #expect(whole["text"]?.string == alone.output && whole["choices"]?.array?.isEmpty == false)
+            for key in ["text", "token_ids", "logprobs", "choice", "choices", "finish_reason"] {
+                #expect(whole[key] == served[key])
+            }
+        }
+        for options in [["--stop", "x"], ["--ignore-eos"], ["--score"], ["--continuation", "a"]] {
+            #expect(try run("dora-generate", ["--prompt", "a"] + labels + options).status == 64)
+        }
+        let twice = ["--choice", "a", "--choice", "a", "--prompt", "a"]
+        #expect(try run("dora-generate", twice).status == 65)
+        #expect(try run("dora-generate", ["--connect", socket] + twice).status == 65)
+    }
+
     @Test func aPackedBaseAnswersAsItsFolderDoes() throws {
         let folder = try temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }

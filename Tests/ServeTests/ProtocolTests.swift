@@ -66,6 +66,18 @@ import Testing
             try request(#"{"score":false,"prompt":"a"}"#).operation == .generate(.init(prompt: .text("a"))))
     }
 
+    @Test func choicesAreTextsOrIDs() throws {
+        var expected = LineRequest.Generate(prompt: .text("a"))
+        expected.choices = [.text("b"), .tokenIDs([1, 2])]
+        expected.logprobs = 0
+        expected.streams = true
+        expected.addsSpecialTokens = false
+        #expect(
+            try request(
+                #"{"id":1,"prompt":"a","choices":["b",[1,2]],"logprobs":0,"stream":true,"no_special":true}"#)
+                == LineRequest(id: .int(1), operation: .generate(expected)))
+    }
+
     @Test func noAdapterIsTheDefaultAndNullTheBase() throws {
         func adapter(_ line: String) throws -> AdapterChoice? {
             guard case .generate(let generate) = try request(line).operation else { return nil }
@@ -117,6 +129,19 @@ import Testing
                 #"{"prompt":"a","continuations":[\#(String(repeating: #""x","#, count: 1024))"x"]}"#,
                 "bad_request", "continuations"
             ),
+            (#"{"prompt":"a","choices":[]}"#, "bad_request", "choices"),
+            (#"{"prompt":"a","choices":"b"}"#, "bad_request", "choices"),
+            (#"{"prompt":"a","choices":["b",1]}"#, "bad_request", "choices"),
+            (
+                #"{"prompt":"a","choices":[\#(String(repeating: #""x","#, count: 1024))"x"]}"#,
+                "bad_request", "choices"
+            ),
+            (#"{"prompt":"a","choices":["b"],"stop":["x"]}"#, "unknown_field", "stop"),
+            (#"{"prompt":"a","choices":["b"],"stop_token_ids":[1]}"#, "unknown_field", "stop_token_ids"),
+            (#"{"prompt":"a","choices":["b"],"max_tokens":1}"#, "unknown_field", "max_tokens"),
+            (#"{"prompt":"a","choices":["b"],"ignore_eos":true}"#, "unknown_field", "ignore_eos"),
+            (#"{"prompt":"a","choices":["b"],"score":true}"#, "unknown_field", "choices"),
+            (#"{"prompt":"a","choices":["b"],"continuations":["b"]}"#, "unknown_field", "choices"),
             (#"{"score":true,"prompt":"a","max_tokens":1}"#, "unknown_field", "max_tokens"),
             (#"{"score":true,"prompt":"a","stream":true}"#, "unknown_field", "stream"),
             (#"{"prompt":"a","continuations":["b"],"stop":["x"]}"#, "unknown_field", "stop"),

@@ -54,7 +54,9 @@ struct Batch {
     private func blocks(_ work: EngineRequest.Work) -> Int {
         let request: GenerationRequest
         switch work {
-        case .generate(let generation): request = generation
+        case .generate(let generation):
+            if let scored = generation.scoredChoices { return blocks(.score(scored)) }
+            request = generation
         case .score(let score):
             return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
         }
@@ -103,10 +105,10 @@ struct Batch {
     ) -> any RunningRequest {
         switch work {
         case .generate(let request):
-            RunningSequence(
-                request, weights: model.weights, cache: cache,
+            request.running(
+                weights: model.weights, cache: cache,
                 limits: RunningSequence.Limits(context: context, eosIDs: Set(model.language.eosIDs)),
-                tokenizer: model.language.tokenizer)
+                tokenizer: model.language.tokenizer, width: { $0.width(blockBudget: blockBudget) })
         case .score(let request):
             RunningScore(
                 request, weights: model.weights, cache: cache, width: request.width(blockBudget: blockBudget))
@@ -193,7 +195,8 @@ struct Batch {
 
     private func report(_ text: String, of running: inout Running) {
         guard running.request.streams, !text.isEmpty || !running.hasText else { return }
-        let tokens = running.sequence.tokenIDs[running.reportedTokens...]
+        let tokens = running.sequence.tokenIDs.dropFirst(running.reportedTokens)
+        if text.isEmpty && tokens.isEmpty { return }
         running.reportedTokens += tokens.count
         running.request.report(.piece(text: text, tokenIDs: Array(tokens)))
     }
@@ -220,7 +223,7 @@ struct Batch {
             return true
         }
         if isCancelled { completion.finishReason = .cancelled }
-        if !rest.isEmpty { report(rest, of: &ended) }
+        report(rest, of: &ended)
         let reply = EngineReply(
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
             promptTokens: ended.promptTokens,

@@ -50,6 +50,11 @@ package struct EngineError: Error, Equatable, Sendable, CustomStringConvertible 
             case .emptyContinuation: ("empty_continuation", "continuations")
             case .continuationTooLong: ("prompt_too_long", "continuations")
             case .continuationOutOfRange: ("token_out_of_range", "continuations")
+            case .emptyChoice: ("empty_choice", "choices")
+            case .choiceTooLong: ("prompt_too_long", "choices")
+            case .choiceOutOfRange: ("token_out_of_range", "choices")
+            case .equalChoices: ("duplicate_choice", "choices")
+            case .endlessChoice: ("endless_choice", "choices")
             case .contextTooLong: ("context_too_long", "context")
             case .notFinite: ("not_finite", nil)
             }

@@ -246,6 +246,7 @@ extension EngineError {
     fileprivate static func tooLong(_ work: EngineRequest.Work) -> EngineError {
         let (rest, param) =
             switch work {
+            case .generate(let request) where request.choices != nil: ("the longest choice", "choices")
             case .generate: ("max_tokens", "max_tokens")
             case .score(let request):
                 ("the longest continuation", request.continuations == nil ? "prompt" : "continuations")

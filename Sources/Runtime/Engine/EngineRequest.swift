@@ -73,8 +73,8 @@ struct PreparedWork: Sendable {
         do throws(RuntimeError) {
             switch work {
             case .generate(let generation):
-                try GenerationRequest.check(
-                    generation.prompt, vocabularySize: language.vocabularySize, context: context)
+                try generation.check(
+                    vocabularySize: language.vocabularySize, context: context, eosIDs: language.eosIDs)
             case .score(let score): try score.check(vocabularySize: language.vocabularySize, context: context)
             }
         } catch { throw EngineError(error) }

@@ -13,6 +13,14 @@ package struct GenerationRequest: Sendable {
     package var ignoresEOS: Bool
     /// How many alternatives to report per token; nil for no log probabilities.
     package var logprobs: Int?
+    /// The text is one of these; then nothing else ends it.
+    package private(set) var choices: Choices?
+
+    /// Asks for one of several texts.
+    package init(prompt: [Int], choices: Choices, logprobs: Int? = nil) {
+        self.init(prompt: prompt, maximumTokens: choices.longest, logprobs: logprobs)
+        self.choices = choices
+    }
 
     package init(
         prompt: [Int], maximumTokens: Int = 256, stops: [String] = [], stopIDs: [Int] = [],
@@ -28,6 +36,19 @@ package struct GenerationRequest: Sendable {
 }
 
 extension GenerationRequest {
+    /// Whether a model can answer this.
+    func check(vocabularySize: Int, context: Int, eosIDs: [Int]) throws(RuntimeError) {
+        try Self.check(prompt, vocabularySize: vocabularySize, context: context)
+        try choices?.check(
+            prompt: prompt.count, vocabularySize: vocabularySize, context: context, eosIDs: eosIDs)
+    }
+
+    /// The choices as continuations to score; nil unless their log probabilities are wanted.
+    package var scoredChoices: ScoreRequest? {
+        guard let choices, let logprobs else { return nil }
+        return ScoreRequest(prompt: prompt, continuations: choices.tokens, top: logprobs)
+    }
+
     /// Whether a model can take the prompt.
     static func check(_ prompt: [Int], vocabularySize: Int, context: Int) throws(RuntimeError) {
         guard !prompt.isEmpty else { throw .emptyPrompt }
@@ -60,7 +81,7 @@ extension ModelConfiguration {
 
 package struct Completion: Sendable {
     package enum FinishReason: String, Sendable {
-        /// An EOS or stop id, or a stop string.
+        /// An EOS or stop id, a stop string, or the end of a choice.
         case stop
         /// The maximum of tokens, or the end of the context.
         case length
@@ -70,11 +91,19 @@ package struct Completion: Sendable {
         case scored
     }
 
+    /// Which of the texts that were to choose from.
+    package struct Choice: Sendable {
+        package let index: Int
+        /// Of all of them, if log probabilities were asked for.
+        package let scores: Scores?
+    }
+
     /// The EOS or stop id that ended the text included.
     package internal(set) var tokenIDs: [Int] = []
     /// Nil without a tokenizer.
     package internal(set) var text: String?
     package internal(set) var logprobs: [TokenLogprob] = []
+    package internal(set) var choice: Choice?
     package internal(set) var finishReason = FinishReason.length
     package internal(set) var prefillTime = Duration.zero
     package internal(set) var decodeTime = Duration.zero

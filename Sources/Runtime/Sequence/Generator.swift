@@ -31,13 +31,16 @@ package final class Generator {
     package func generate(
         _ request: GenerationRequest, emit: (_ id: Int, _ text: String) -> Bool = { _, _ in true }
     ) throws -> Completion {
-        try check(request.prompt)
-        var sequence = RunningSequence(
-            request, weights: weights, cache: KeyValueCache(geometry: pass.geometry), limits: limits,
-            tokenizer: tokenizer)
+        try request.check(
+            vocabularySize: weights.vocabularySize, context: context, eosIDs: Array(limits.eosIDs))
+        var sequence = request.running(
+            weights: weights, cache: KeyValueCache(geometry: pass.geometry), limits: limits,
+            tokenizer: tokenizer, width: { _ in RunningScore.mostBranches })
         while !sequence.isFinished {
-            let part = sequence.nextPart(atMost: pass.chunk)
-            try pass.step([part]) { _, _, logits in try sequence.accept(logits, emit: emit) }
+            let parts = try sequence.nextParts(atMost: pass.chunk, on: pass)
+            try pass.step(parts) { part, token, logits in
+                try sequence.accept(logits, part: part, token: token, emit: emit)
+            }
         }
         return sequence.finish(emit: emit)
     }
@@ -55,10 +58,5 @@ package final class Generator {
             }
         }
         return running.result
-    }
-
-    private func check(_ prompt: [Int]) throws(RuntimeError) {
-        try GenerationRequest.check(
-            prompt, vocabularySize: weights.vocabularySize, context: context)
     }
 }

@@ -31,6 +31,24 @@ protocol RunningRequest {
     mutating func finish(emit: (_ id: Int, _ text: String) -> Bool) -> Completion
 }
 
+extension GenerationRequest {
+    /// - Parameters:
+    ///   - cache: empty, or beginning with blocks of this very prompt under these very weights.
+    ///   - width: branches to compute together where several choices are scored.
+    /// - Precondition: the request has passed its `check`, and the prompt is longer than what the cache holds.
+    func running(
+        weights: ModelWeights, cache: KeyValueCache, limits: RunningSequence.Limits,
+        tokenizer: (any Tokenizer)?, width: (ScoreRequest) -> Int
+    ) -> any RunningRequest {
+        guard let choices, let scored = scoredChoices else {
+            return RunningSequence(self, weights: weights, cache: cache, limits: limits, tokenizer: tokenizer)
+        }
+        return RunningChoices(
+            choices, ends: limits.eosIDs,
+            score: RunningScore(scored, weights: weights, cache: cache, width: width(scored)))
+    }
+}
+
 extension RunningSequence: RunningRequest {
     var scores: Scores? { nil }
 

@@ -3,24 +3,29 @@ import DoraTensor
 
 /// A request for log probabilities while it is answered.
 ///
-/// The prompt is computed once. Continuations branch off behind it: they read its keys and values, and a token's logits
-/// depend on nothing but the tokens before it, so each gets the bits that prompt and continuation get together.
+/// The prompt is computed once, and so is what continuations begin with alike. They branch off behind it: they read its
+/// keys and values, and a token's logits depend on nothing but the tokens before it, so each gets the bits that prompt and
+/// continuation get together.
 struct RunningScore: RunningRequest {
-    /// A continuation that is under way.
+    /// Continuations that begin with the same token, one after the other.
     private struct Branch {
-        let index: Int
         let cache: KeyValueCache
-        /// Tokens still to compute: all but the last, behind which nothing is scored.
-        var pending: ArraySlice<Int>
+        var runs: ArraySlice<TokenTrie.Run>
+        /// Tokens of the first run that are computed.
+        var done = 0
+
+        var pendingTokens: Int { (runs.first?.tokens.count ?? 0) - done }
     }
 
-    /// What a part of the step in hand computes: the tokens before these, whose log probabilities are read off.
-    private struct Scored {
-        let list: Int
-        let tokens: ArraySlice<Int>
+    /// What is read off the logits of a part's tokens.
+    private enum Scored {
+        /// The prompt's own tokens behind them.
+        case prompt(ArraySlice<Int>)
+        /// Those of all continuations that begin so, the first of the part's tokens being token `depth`.
+        case beginnings(place: Int, depth: Int)
     }
 
-    /// Continuations computed together at most: each has keys and values of its own.
+    /// Branches computed together at most: each has keys and values of its own.
     static let mostBranches = 16
 
     let weights: ModelWeights
@@ -30,8 +35,9 @@ struct RunningScore: RunningRequest {
     private let width: Int
     /// Of the prompt.
     private var pending: ArraySlice<Int>
-    /// Continuations that have not begun. Those of one token need only the prompt.
-    private var waiting: ArraySlice<Int>
+    private let trie: TokenTrie
+    /// Branches that have not begun. Continuations of one token need only the prompt.
+    private var waiting: ArraySlice<[TokenTrie.Run]>
     private var branches: [Branch] = []
     private var inStep: [Scored] = []
     private var lists: [[TokenLogprob]]
@@ -41,7 +47,7 @@ struct RunningScore: RunningRequest {
     /// - Parameters:
     ///   - cache: empty, or beginning with blocks of this very prompt under these very weights; empty if the prompt's own
     ///     tokens are to be scored.
-    ///   - width: continuations to compute together.
+    ///   - width: branches to compute together.
     /// - Precondition: the request has passed its `check`; the prompt is longer than what the cache holds.
     init(_ request: ScoreRequest, weights: ModelWeights, cache: KeyValueCache, width: Int) {
         self.request = request
@@ -50,7 +56,8 @@ struct RunningScore: RunningRequest {
         self.width = width
         let continuations = request.continuations
         pending = continuations == nil ? request.prompt.dropLast() : request.prompt[cache.count...]
-        waiting = (continuations ?? []).indices.filter { (continuations?[$0].count ?? 0) > 1 }[...]
+        trie = TokenTrie(continuations ?? [])
+        waiting = trie.runs[...]
         lists = Array(repeating: [], count: continuations?.count ?? 1)
     }
 
@@ -65,11 +72,9 @@ struct RunningScore: RunningRequest {
     var pendingTokens: Int {
         if !pending.isEmpty { return pending.count }
         let next = waiting.prefix(max(0, width - branches.count))
-        return branches.reduce(0) { $0 + $1.pending.count }
-            + next.reduce(0) { $0 + continuation($1).count - 1 }
+        return branches.reduce(0) { $0 + $1.pendingTokens }
+            + next.reduce(0) { $0 + ($1.first?.tokens.count ?? 0) }
     }
-
-    private func continuation(_ index: Int) -> [Int] { request.continuations?[index] ?? [] }
 
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart] {
         inStep = []
@@ -78,23 +83,26 @@ struct RunningScore: RunningRequest {
         var room = count
         for place in 0..<width where room > 0 {
             if place == branches.count {
-                guard let index = waiting.popFirst() else { break }
-                branches.append(
-                    Branch(
-                        index: index, cache: try pass.branch(cache), pending: continuation(index).dropLast()))
+                guard let runs = waiting.popFirst() else { break }
+                branches.append(Branch(cache: try pass.branch(cache), runs: runs[...]))
             }
-            let tokens = branches[place].pending.prefix(room)
-            branches[place].pending = branches[place].pending.dropFirst(tokens.count)
+            guard let run = branches[place].runs.first else { continue }
+            let done = branches[place].done
+            let branch = branches[place].cache
+            if done == 0 { branch.rewind(to: request.prompt.count + run.tokens.lowerBound) }
+            let tokens = trie.sequence(at: run.place)[run.tokens].dropFirst(done).prefix(room)
             room -= tokens.count
-            let list = branches[place].index
-            inStep.append(
-                Scored(list: list, tokens: continuation(list)[tokens.startIndex + 1...tokens.endIndex]))
-            parts.append(
-                StepPart(weights: weights, cache: branches[place].cache, tokens: tokens, logits: .all))
+            branches[place].done += tokens.count
+            if branches[place].pendingTokens == 0 {
+                branches[place].runs = branches[place].runs.dropFirst()
+                branches[place].done = 0
+            }
+            inStep.append(.beginnings(place: run.place, depth: tokens.startIndex + 1))
+            parts.append(StepPart(weights: weights, cache: branch, tokens: tokens, logits: .all))
         }
         for part in parts { try pass.reserve(part) }
         // What is left of a branch now is in this step.
-        branches.removeAll { $0.pending.isEmpty }
+        branches.removeAll { $0.runs.isEmpty }
         return parts
     }
 
@@ -103,9 +111,12 @@ struct RunningScore: RunningRequest {
         let tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
         let isWhole = request.continuations == nil
-        if isWhole {
-            inStep = [Scored(list: 0, tokens: request.prompt[tokens.startIndex + 1...tokens.endIndex])]
-        }
+        // Every continuation begins behind the prompt's last token, which is the part's last.
+        inStep = [
+            isWhole
+                ? .prompt(request.prompt[tokens.startIndex + 1...tokens.endIndex])
+                : .beginnings(place: 0, depth: 1 - tokens.count)
+        ]
         let part = StepPart(
             weights: weights, cache: cache, tokens: tokens,
             logits: isWhole ? .all : pending.isEmpty ? .last : .none)
@@ -119,17 +130,22 @@ struct RunningScore: RunningRequest {
         emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
         _ = try Logits.greedy(logits)
-        if inStep.isEmpty {
-            // The prompt's last: every continuation begins here.
-            let firsts = (request.continuations ?? []).compactMap(\.first)
-            let found = Logits.probabilities(of: firsts, in: logits, top: request.top)
-            for (list, score) in found.enumerated() { lists[list].append(score) }
-        } else {
-            let scored = inStep[part]
-            let id = scored.tokens[scored.tokens.startIndex + token]
-            lists[scored.list].append(Logits.probabilities(of: id, in: logits, top: request.top))
+        if let node = node(part: part, token: token) {
+            let open = node.places.map { trie.order[$0] }.filter { trie.sequences[$0].count > node.depth }
+            let found = Logits.probabilities(
+                of: open.map { trie.sequences[$0][node.depth] }, in: logits, top: request.top)
+            for (list, score) in zip(open, found) { lists[list].append(score) }
+        } else if case .prompt(let tokens) = inStep[part] {
+            let id = tokens[tokens.startIndex + token]
+            lists[0].append(Logits.probabilities(of: id, in: logits, top: request.top))
         }
         end = ContinuousClock.now
+    }
+
+    /// The beginning of continuations that a token of the step in hand ends; nil for the prompt's own tokens.
+    func node(part: Int, token: Int) -> TokenTrie.Node? {
+        guard case .beginnings(let place, let depth) = inStep[part] else { return nil }
+        return trie.node(at: place, depth: depth + token)
     }
 
     /// Nothing is generated; what there is are `scores`.
@@ -154,11 +170,11 @@ extension ScoreRequest {
         return Self.blocks(prompt.count + longest - 1) - prompt.count / KeyValueGeometry.blockPositions
     }
 
-    /// How many continuations to compute together: no more than there are, nor than fit in a quarter of all blocks, so
-    /// that others need not wait for their memory.
+    /// How many branches to compute together: no more than there are, nor than fit in a quarter of all blocks, so that
+    /// others need not wait for their memory.
     func width(blockBudget: Int) -> Int {
         guard branchBlocks > 0 else { return 1 }
-        let count = (continuations ?? []).count { $0.count > 1 }
+        let count = Set((continuations ?? []).filter { $0.count > 1 }.map { $0[0] }).count
         let room = max(1, (blockBudget / 4 - promptBlocks) / branchBlocks)
         return min(room, count, RunningScore.mostBranches)
     }

@@ -18,6 +18,8 @@ struct RunningSequence {
     private let context: Int
     private let ends: Set<Int>
     private var output: GrowingCompletion
+    /// The constraint on the text, if it is one of several.
+    private var walk: ChoiceWalk?
     private var pending: ArraySlice<Int>
     private(set) var isFinished: Bool
     private let start = ContinuousClock.now
@@ -36,19 +38,21 @@ struct RunningSequence {
         context = limits.context
         ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
         output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
-        pending = request.prompt[cache.count...]
-        isFinished = request.maximumTokens == 0
+        walk = request.choices.map { ChoiceWalk($0, ends: limits.eosIDs) }
+        // What every choice begins with is known.
+        pending = (request.prompt + (walk?.tokens ?? []))[cache.count...]
+        isFinished = request.maximumTokens == 0 || walk?.answer != nil
     }
 
     /// Whether the prompt has been taken in, so that each further step makes a token.
     var isDecoding: Bool { firstToken != nil }
-    var tokenIDs: [Int] { output.completion.tokenIDs }
+    var tokenIDs: [Int] { walk?.tokens ?? output.completion.tokenIDs }
     var pendingTokens: Int { pending.count }
     /// The tokens whose keys and values the cache holds.
     var computedTokens: ArraySlice<Int> {
         cache.count <= request.prompt.count
             ? request.prompt[..<cache.count]
-            : (request.prompt + output.completion.tokenIDs)[..<cache.count]
+            : (request.prompt + tokenIDs)[..<cache.count]
     }
 
     /// The next tokens to compute; the logits of the last are wanted once none is left.
@@ -59,15 +63,16 @@ struct RunningSequence {
             weights: weights, cache: cache, tokens: tokens, logits: pending.isEmpty ? .last : .none)
     }
 
-    /// Takes the likeliest token of the logits that were wanted.
+    /// Takes the likeliest token, of those that are allowed, of the logits that were wanted.
     /// - Throws: `RuntimeError.notFinite`
     mutating func accept(
         _ logits: UnsafeBufferPointer<Float>, emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
-        let id = try Logits.greedy(logits)
         let now = ContinuousClock.now
         firstToken = firstToken ?? now
         lastToken = now
+        if walk != nil { return try choose(by: logits) }
+        let id = try Logits.greedy(logits)
         output.record(id, logits)
         let goesOn = output.accept(id, isEnd: ends.contains(id), emit: emit)
         let isFull =
@@ -76,9 +81,14 @@ struct RunningSequence {
         if !isFinished { pending = [id] }
     }
 
-    /// The completion as it stands.
+    private mutating func choose(by logits: UnsafeBufferPointer<Float>) throws(RuntimeError) {
+        pending = try walk?.advance(by: logits) ?? []
+        isFinished = walk?.answer != nil || pending.isEmpty
+    }
+
+    /// The completion as it stands; a choice is shown whole.
     mutating func finish(emit: (_ id: Int, _ text: String) -> Bool) -> Completion {
-        var completion = output.finish(emit: emit)
+        var completion = walk?.finish(emit: emit) ?? output.finish(emit: emit)
         if let firstToken, let lastToken {
             completion.prefillTime = firstToken - start
             completion.decodeTime = lastToken - firstToken

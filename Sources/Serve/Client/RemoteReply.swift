@@ -22,8 +22,8 @@ package struct RemoteReply: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case prompt_tokens, token_ids, text, finish_reason, logprobs, usage, timing, tokens_per_second, model,
-            adapter
+        case prompt_tokens, token_ids, text, finish_reason, logprobs, choice, choices, usage, timing
+        case tokens_per_second, model, adapter
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -33,6 +33,8 @@ package struct RemoteReply: Encodable, Sendable {
         try container.encode(last["text"], forKey: .text)
         try container.encode(last["finish_reason"], forKey: .finish_reason)
         try container.encode(last["logprobs"], forKey: .logprobs)
+        try container.encodeIfPresent(last["choice"], forKey: .choice)
+        try container.encodeIfPresent(last["choices"], forKey: .choices)
         try container.encode(last["usage"], forKey: .usage)
         try container.encode(last["timing"], forKey: .timing)
         let steps = tokenIDs.count - 1

@@ -1,21 +1,21 @@
 package import DoraText
 
-/// A `score` line.
-package struct ScoreRequestLine: Encodable, Sendable {
-    /// Text, or the ids as they are.
-    private struct Item: Encodable {
-        let prompt: Prompt
+/// Text, or the ids as they are: one of several in a line.
+struct PromptItem: Encodable {
+    let prompt: Prompt
 
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.singleValueContainer()
-            switch prompt {
-            case .text(let text): try container.encode(text)
-            case .tokenIDs(let ids): try container.encode(ids)
-            case .chat: try container.encodeNil()  // a continuation is no conversation
-            }
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch prompt {
+        case .text(let text): try container.encode(text)
+        case .tokenIDs(let ids): try container.encode(ids)
+        case .chat: try container.encodeNil()  // one of several is no conversation
         }
     }
+}
 
+/// A `score` line.
+package struct ScoreRequestLine: Encodable, Sendable {
     private let prompt: Prompt
     private let continuations: [Prompt]?
     private let adapter: String?
@@ -53,7 +53,7 @@ package struct ScoreRequestLine: Encodable, Sendable {
         case .tokenIDs(let ids): try container.encode(ids, forKey: .token_ids)
         case .chat: break
         }
-        try container.encodeIfPresent(continuations?.map(Item.init), forKey: .continuations)
+        try container.encodeIfPresent(continuations?.map(PromptItem.init), forKey: .continuations)
         if let adapter {
             try container.encode(adapter.isEmpty ? nil : adapter, forKey: .adapter)
         }

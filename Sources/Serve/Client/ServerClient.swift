@@ -104,12 +104,15 @@ package struct GenerateLine: Encodable, Sendable {
     package var logprobs: Int?
     package var ignore_eos: Bool
     package var no_special: Bool
+    /// Nil for a free text; else what may end one is left out.
+    package var choices: [Prompt]?
 
     package init(
         _ prompt: Prompt, adapter: String?, maximumTokens: Int, stops: [String], stopIDs: [Int],
         streams: Bool,
-        logprobs: Int?, ignoresEOS: Bool, addsSpecialTokens: Bool
+        logprobs: Int?, ignoresEOS: Bool, addsSpecialTokens: Bool, choices: [Prompt]? = nil
     ) {
+        self.choices = choices
         switch prompt {
         case .text(let text): self.prompt = text
         case .tokenIDs(let ids): token_ids = ids
@@ -127,7 +130,7 @@ package struct GenerateLine: Encodable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case id, prompt, token_ids, adapter, max_tokens, stop, stop_token_ids, stream, logprobs, ignore_eos,
-            no_special
+            no_special, choices
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -142,13 +145,17 @@ package struct GenerateLine: Encodable, Sendable {
                 try container.encode(adapter, forKey: .adapter)
             }
         }
+        try container.encode(stream, forKey: .stream)
+        try container.encodeIfPresent(logprobs, forKey: .logprobs)
+        try container.encode(no_special, forKey: .no_special)
+        if let choices {
+            try container.encode(choices.map(PromptItem.init), forKey: .choices)
+            return
+        }
         try container.encode(max_tokens, forKey: .max_tokens)
         try container.encode(stop, forKey: .stop)
         if !stop_token_ids.isEmpty { try container.encode(stop_token_ids, forKey: .stop_token_ids) }
-        try container.encode(stream, forKey: .stream)
-        try container.encodeIfPresent(logprobs, forKey: .logprobs)
         try container.encode(ignore_eos, forKey: .ignore_eos)
-        try container.encode(no_special, forKey: .no_special)
     }
 }
 

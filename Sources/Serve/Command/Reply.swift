@@ -58,8 +58,8 @@ package struct Reply: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case prompt_tokens, token_ids, text, finish_reason, logprobs, usage, timing, tokens_per_second, model,
-            adapter
+        case prompt_tokens, token_ids, text, finish_reason, logprobs, choice, choices, usage, timing
+        case tokens_per_second, model, adapter
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -71,6 +71,9 @@ package struct Reply: Encodable, Sendable {
         try container.encode(completion.finishReason.rawValue, forKey: .finish_reason)
         try container.encode(
             hasLogprobs ? completion.logprobs.map(Logprob.init(value:)) : nil, forKey: .logprobs)
+        try container.encodeIfPresent(completion.choice?.index, forKey: .choice)
+        try container.encodeIfPresent(
+            completion.choice?.scores.map(ScoreReply.continuations), forKey: .choices)
         try container.encode(
             Usage(
                 prompt_tokens: promptTokens, completion_tokens: generated,

@@ -2,7 +2,7 @@ package import DoraRuntime
 
 /// Log probabilities as `dora-generate --score` prints them: of a prompt's own tokens, or of its continuations.
 package struct ScoreReply: Encodable, Sendable {
-    private struct Continuation: Encodable {
+    struct Continuation: Encodable {
         let token_ids: [Int]
         let logprobs: [Reply.Logprob]
         let sum: Double
@@ -14,6 +14,12 @@ package struct ScoreReply: Encodable, Sendable {
 
     /// Sum of the natural logarithms.
     private static func sum(_ list: [TokenLogprob]) -> Double { list.reduce(0) { $0 + $1.logprob } }
+
+    static func continuations(_ scores: Scores) -> [Continuation] {
+        zip(scores.request.continuations ?? [], scores.lists).map { ids, list in
+            Continuation(token_ids: ids, logprobs: list.map(Reply.Logprob.init(value:)), sum: sum(list))
+        }
+    }
 
     /// One line for each token, its id and its log probability; or for each continuation, its sum and its text.
     package func lines(continuations: [String]) -> [String] {
@@ -36,12 +42,8 @@ package struct ScoreReply: Encodable, Sendable {
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(scores.request.prompt, forKey: .token_ids)
-        if let continuations = scores.request.continuations {
-            let values = zip(continuations, scores.lists).map { ids, list in
-                Continuation(
-                    token_ids: ids, logprobs: list.map(Reply.Logprob.init(value:)), sum: Self.sum(list))
-            }
-            try container.encode(values, forKey: .continuations)
+        if scores.request.continuations != nil {
+            try container.encode(Self.continuations(scores), forKey: .continuations)
             return
         }
         let list = scores.lists.first ?? []

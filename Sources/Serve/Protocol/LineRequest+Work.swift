@@ -5,6 +5,12 @@ package import DoraText
 extension LineRequest.Generate {
     func work(in language: Language, model: String) throws -> EngineRequest.Work {
         let ids = try prompt.encoded(in: language, model: model, addingSpecialTokens: addsSpecialTokens)
+        if let choices {
+            let request = GenerationRequest(
+                prompt: ids, choices: try Choices(choices, in: language, model: model), logprobs: logprobs)
+            try request.scoredChoices?.checkReplySize()
+            return .generate(request)
+        }
         return .generate(
             GenerationRequest(
                 prompt: ids, maximumTokens: maximumTokens, stops: stops, stopIDs: stopIDs,
@@ -13,26 +19,46 @@ extension LineRequest.Generate {
 }
 
 extension LineRequest.Score {
-    /// Log probabilities of one reply; a line of more would be as long as the memory that a connection may fill.
-    private static let mostLogprobs = 200_000
-
     func work(in language: Language, model: String) throws -> EngineRequest.Work {
         let request = try ScoreRequest(
             prompt, continuations: continuations, top: logprobs, addingSpecialTokens: addsSpecialTokens,
             in: language, model: model)
-        // An entry takes about as much as two of its alternatives.
-        guard request.scoredTokens <= Self.mostLogprobs / (2 + logprobs) else {
-            throw EngineError(
-                .invalidRequest, "too_many_logprobs",
-                "\(request.scoredTokens) tokens with \(logprobs) alternatives are more than one reply may hold; "
-                    + "ask for fewer, or in several requests",
-                param: "logprobs")
-        }
+        try request.checkReplySize()
         return .score(request)
     }
 }
 
+extension Choices {
+    /// A choice's ids are those of its own text, without special tokens, behind the prompt's.
+    package init(_ choices: [Prompt], in language: Language, model: String) throws(Prompt.Problem) {
+        var tokens: [[Int]] = []
+        var texts: [String?] = []
+        for choice in choices {
+            let ids = try choice.encoded(in: language, model: model, addingSpecialTokens: false)
+            tokens.append(ids)
+            switch choice {
+            case .text(let text): texts.append(text)
+            case .tokenIDs, .chat: texts.append(language.tokenizer?.decode(ids, skippingSpecialTokens: true))
+            }
+        }
+        self.init(tokens, texts: texts)
+    }
+}
+
 extension ScoreRequest {
+    /// Log probabilities of one reply; a line of more would be as long as the memory that a connection may fill.
+    private static let mostLogprobs = 200_000
+
+    fileprivate func checkReplySize() throws(EngineError) {
+        // An entry takes about as much as two of its alternatives.
+        guard scoredTokens > Self.mostLogprobs / (2 + top) else { return }
+        throw EngineError(
+            .invalidRequest, "too_many_logprobs",
+            "\(scoredTokens) tokens with \(top) alternatives are more than one reply may hold; "
+                + "ask for fewer, or in several requests",
+            param: "logprobs")
+    }
+
     /// A continuation's ids are those of its own text, without special tokens, behind the prompt's.
     package init(
         _ prompt: Prompt, continuations: [Prompt]?, top: Int, addingSpecialTokens: Bool,

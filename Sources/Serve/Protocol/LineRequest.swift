@@ -13,6 +13,8 @@ package struct LineRequest: Equatable, Sendable {
         package var logprobs: Int?
         package var ignoresEOS = false
         package var addsSpecialTokens = true
+        /// The text is one of these; then `maximumTokens`, `stops`, `stopIDs` and `ignoresEOS` mean nothing.
+        package var choices: [Prompt]?
 
         package init(prompt: Prompt) { self.prompt = prompt }
     }
@@ -68,7 +70,11 @@ extension LineRequest {
         do {
             let name = try fields.string("op") ?? "generate"
             operation = try Self.operation(name, &fields)
-            if case .score = operation { try fields.end(of: "score") } else { try fields.end(of: name) }
+            switch operation {
+            case .score: try fields.end(of: "score")
+            case .generate(let request) where request.choices != nil: try fields.end(of: "choices")
+            default: try fields.end(of: name)
+            }
         } catch { throw BadLine(id: id, error: error) }
         self.id = id
     }
@@ -115,6 +121,7 @@ extension LineRequest {
         }
     }
 
+    /// Of continuations, or of choices.
     private static let mostContinuations = 1024
 
     /// Nil when nothing is to be scored.
@@ -138,13 +145,16 @@ extension LineRequest {
     private static func generate(_ fields: inout RequestFields) throws(EngineError) -> Generate {
         var request = Generate(prompt: try prompt(&fields))
         request.adapter = try fields.adapter()
+        request.logprobs = try fields.int("logprobs", in: 0...1000)
+        request.streams = try fields.bool("stream") ?? false
+        request.addsSpecialTokens = try fields.bool("no_special").map { !$0 } ?? true
+        request.choices = try fields.prompts("choices", atMost: mostContinuations)
+        // A choice is given whole, and ends by itself.
+        if request.choices != nil { return request }
         request.maximumTokens = try fields.int("max_tokens", in: 0...Int.max) ?? request.maximumTokens
         request.stops = try fields.strings("stop") ?? []
         request.stopIDs = try fields.ints("stop_token_ids") ?? []
-        request.streams = try fields.bool("stream") ?? false
-        request.logprobs = try fields.int("logprobs", in: 0...1000)
         request.ignoresEOS = try fields.bool("ignore_eos") ?? false
-        request.addsSpecialTokens = try fields.bool("no_special").map { !$0 } ?? true
         // Each is looked for at every token, on the thread that everybody shares.
         if request.stops.count > mostStops || request.stops.contains("") {
             throw EngineError(

@@ -28,7 +28,7 @@ struct CompletionLine: Encodable {
     let hasLogprobs: Bool
 
     enum CodingKeys: String, CodingKey {
-        case id, done, text, token_ids, logprobs, finish_reason, adapter, usage, timing
+        case id, done, text, token_ids, logprobs, choice, choices, finish_reason, adapter, usage, timing
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -42,6 +42,9 @@ struct CompletionLine: Encodable {
         if hasLogprobs {
             try container.encode(completion.logprobs.map(Reply.Logprob.init(value:)), forKey: .logprobs)
         }
+        try container.encodeIfPresent(completion.choice?.index, forKey: .choice)
+        try container.encodeIfPresent(
+            completion.choice?.scores.map(ScoreReply.continuations), forKey: .choices)
         try container.encode(completion.finishReason.rawValue, forKey: .finish_reason)
         try container.encode(reply.adapter?.description, forKey: .adapter)
         try container.encode(

@@ -34,6 +34,13 @@ struct TestEngine: Sendable {
             .generate(request), adapter: adapter, key: key ?? RequestKey(connection: connection, serial: 0))
     }
 
+    func generate(
+        _ request: GenerationRequest, adapter: AdapterChoice, connection: Int = 0
+    ) async throws -> EngineReply {
+        try await submit(
+            .generate(request), adapter: adapter, key: RequestKey(connection: connection, serial: 0))
+    }
+
     func score(
         _ request: ScoreRequest, adapter: AdapterChoice, connection: Int = 0, key: RequestKey? = nil
     ) async throws -> EngineReply {
@@ -94,6 +101,10 @@ struct TestEngine: Sendable {
     func alone(_ prompt: [Int], folder: String?, maximumTokens: Int) throws -> Completion {
         try generator(folder: folder).generate(
             GenerationRequest(prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3))
+    }
+
+    func alone(_ request: GenerationRequest, adapter: String?) throws -> Completion {
+        try generator(folder: adapter.map { Fixtures.path("adapters/\($0)") }).generate(request)
     }
 
     /// Each continuation as one text with the prompt.
