@@ -64,6 +64,8 @@ struct AdapterKey: Hashable, Sendable {
         var rest = Array(segments[(length + 1)...])
         let marker = segments[length]
         if marker == "token_adapter" {
+            // Saved along where PEFT saves the embedding layers.
+            if rest == ["base_layer", "weight"] { return (length, .baseWeight) }
             guard rest.first == "trainable_tokens_delta" else { return nil }
             rest.removeFirst()
         }

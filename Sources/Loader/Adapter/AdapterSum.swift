@@ -16,23 +16,42 @@ package struct AdapterSum: Equatable, Sendable, CustomStringConvertible {
     /// - Parameter scale: a factor of all of it.
     /// - Throws: `LoadError` `.malformed` for an empty path or a factor that is none.
     package init(_ text: String, scale: Float = 1) throws(LoadError) {
-        if Self.isFolder(text) || !text.contains(where: { $0 == "+" || $0 == "*" }) {
+        if Self.isThere(text) || !text.contains(where: { $0 == "+" || $0 == "*" }) {
             parts = [Part(folder: text, scale: scale)]
             return
         }
         parts = []
-        for term in text.split(separator: "+", omittingEmptySubsequences: false).map(String.init) {
-            var (folder, factor) = (term, Float(1))
-            if !Self.isFolder(term), let star = term.lastIndex(of: "*") {
-                folder = String(term[..<star])
-                guard let number = Float(term[term.index(after: star)...]), number.isFinite else {
-                    throw Self.malformed(text, "'\(term)' has no number behind its '*'")
-                }
-                factor = number
-            }
-            guard !folder.isEmpty else { throw Self.malformed(text, "a part names no folder") }
-            parts.append(Part(folder: folder, scale: factor * scale))
+        var rest = text.split(separator: "+", omittingEmptySubsequences: false)[...]
+        while !rest.isEmpty {
+            let (term, count) = Self.term(of: rest)
+            rest = rest.dropFirst(count)
+            parts.append(try Self.part(term, of: text, scale: scale))
         }
+    }
+
+    /// The longest beginning that names something that is there, with a factor or without; else the first word.
+    private static func term(of words: ArraySlice<Substring>) -> (text: String, words: Int) {
+        for count in (1...words.count).reversed() {
+            let text = words.prefix(count).joined(separator: "+")
+            if isThere(text) || text.lastIndex(of: "*").map({ isThere(String(text[..<$0])) }) == true {
+                return (text, count)
+            }
+        }
+        return (words.first.map(String.init) ?? "", 1)
+    }
+
+    private static func part(_ term: String, of text: String, scale: Float) throws(LoadError) -> Part {
+        var (folder, factor) = (term, Float(1))
+        if !isThere(term), let star = term.lastIndex(of: "*") {
+            folder = String(term[..<star])
+            guard let number = Float(term[term.index(after: star)...]), number.isFinite else {
+                throw malformed(text, "'\(term)' has no number behind its '*'")
+            }
+            factor = number
+        }
+        guard !folder.isEmpty else { throw malformed(text, "a part names no folder") }
+        guard (factor * scale).isFinite else { throw malformed(text, "the factor of '\(term)' is too large") }
+        return Part(folder: folder, scale: factor * scale)
     }
 
     /// Whether it is one adapter as it was saved.
@@ -52,7 +71,7 @@ package struct AdapterSum: Equatable, Sendable, CustomStringConvertible {
         return copy
     }
 
-    private static func isFolder(_ path: String) -> Bool { Folder(path).contains("adapter_config.json") }
+    private static func isThere(_ path: String) -> Bool { !path.isEmpty && Folder(path).isThere }
 
     private static func malformed(_ text: String, _ problem: String) -> LoadError {
         LoadError(.malformed, file: text, problem, advice: "write PATH*NUMBER, and '+' between several")
@@ -96,7 +115,8 @@ package struct AdapterSum: Equatable, Sendable, CustomStringConvertible {
             for (name, tensor) in adapter.replacements {
                 let isCopy = name.hasSuffix(".weight") && adapter.updates[String(name.dropLast(7))] != nil
                 let isSame = copies[name].map { $0.isIdentical(to: tensor) } ?? true
-                guard isCopy && isSame else {
+                let isShared = adapters.allSatisfy { $0.replacements[name]?.isIdentical(to: tensor) == true }
+                guard isShared || isCopy && isSame else {
                     throw LoadError(
                         .unsupported, file: tensor.file, field: tensor.name,
                         "it takes the place of a weight of the base, and such weights do not add up",

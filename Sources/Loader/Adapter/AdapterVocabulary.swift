@@ -51,8 +51,8 @@ extension AdapterAssembly {
                 "the adapter was trained on a vocabulary resized to \(size) tokens, the base has \(base), and the file"
                     + " does not hold the other rows",
                 advice:
-                    "save the adapter again with save_embedding_layers=True, or resize the base's embeddings with"
-                    + " transformers (resize_token_embeddings(\(size))), save it, and serve the adapter on that"
+                    "save the adapter again with save_embedding_layers=True, or with both embed_tokens and lm_head in"
+                    + " modules_to_save; or resize the base's embeddings with transformers (resize_token_embeddings(\(size))), save it, and serve the adapter on that"
             )
         }
     }

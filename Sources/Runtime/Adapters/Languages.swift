@@ -75,12 +75,13 @@ package final class Languages: Sendable {
     }
 
     /// Tokens that the tokenizer knows and the model does not: a prompt could not be computed. A base whose own tokenizer
-    /// has such tokens knows what it does.
+    /// has such tokens knows what it does; an adapter that cut rows off does not.
     private func check(
         _ tokenizer: (any Tokenizer)?, of folders: [String], vocabularySize: Int
     ) throws(LoadError) {
         guard let tokenizer else { return }
-        let known = max(vocabularySize, base.tokenizer?.vocabularySize ?? 0)
+        let own = base.tokenizer?.vocabularySize ?? 0
+        let known = vocabularySize < base.vocabularySize ? vocabularySize : max(vocabularySize, own)
         guard tokenizer.vocabularySize > known else { return }
         throw LoadError(
             .mismatch, file: folders.joined(separator: "+"), field: "tokenizer",

@@ -75,7 +75,10 @@ package final class Engine: Sendable {
     package func submit(_ request: EngineRequest) throws(EngineError) {
         var prepared: PreparedWork?
         if let language = directory.language(of: request.adapter) {
-            prepared = try PreparedWork(request, in: language, context: context)
+            // The directory may be behind: only of the base is it known here that the request is none for it.
+            do throws(EngineError) {
+                prepared = try PreparedWork(request, in: language, context: context)
+            } catch { if directory.isFixed(request.adapter) { throw error } }
         }
         try queue.enter(request.key.connection)
         inbox.send(.generate(request, prepared, ContinuousClock.now))

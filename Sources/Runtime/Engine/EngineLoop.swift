@@ -96,7 +96,6 @@ struct EngineLoop {
     /// Binds a request to a generation, for good, and queues it; or lets it wait for the load that makes one.
     private mutating func bind(_ waiting: Waiting) {
         do throws(EngineError) {
-            if let work = waiting.prepared?.work, !batch.fits(work) { throw .tooLong(work) }
             switch try registry.resolve(waiting.request.adapter) {
             case .ready(let identity):
                 var bound = waiting
@@ -113,7 +112,12 @@ struct EngineLoop {
     mutating func enqueue(_ waiting: Waiting) {
         guard let language = model(of: waiting.adapter)?.language, waiting.prepared?.language !== language
         else {
-            queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
+            if let work = waiting.prepared?.work, !batch.fits(work) {
+                release(waiting.adapter)
+                fail(waiting.request, .tooLong(work))
+            } else {
+                queue.append(waiting, connection: waiting.request.key.connection, adapter: waiting.adapter)
+            }
             return
         }
         preparations += 1
@@ -131,9 +135,7 @@ struct EngineLoop {
     private mutating func take(_ number: Int, _ result: Result<PreparedWork, EngineError>) {
         guard var waiting = inPreparation.removeValue(forKey: number) else { return }
         do throws(EngineError) {
-            let prepared = try result.get()
-            guard batch.fits(prepared.work) else { throw .tooLong(prepared.work) }
-            waiting.prepared = prepared
+            waiting.prepared = try result.get()
             enqueue(waiting)
         } catch {
             release(waiting.adapter)

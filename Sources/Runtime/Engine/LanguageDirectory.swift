@@ -24,6 +24,15 @@ final class LanguageDirectory: Sendable {
         }
     }
 
+    /// Whether a choice can mean nothing but the base.
+    func isFixed(_ choice: AdapterChoice) -> Bool {
+        switch choice {
+        case .base: true
+        case .standard: standard == nil
+        case .named: false
+        }
+    }
+
     func replace(_ entries: [String: Entry]) { adapters.withLock { $0 = entries } }
 
     private func find(_ name: String, _ generation: Int?) -> Language? {

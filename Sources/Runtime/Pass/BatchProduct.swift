@@ -13,7 +13,7 @@ struct BatchProduct {
     let secondTerms: SecondTerms
     let compute: Compute
     private var inputs: [Int: Activations] = [:]
-    private var outputs: [Int: Rows] = [:]
+    private var results: Rows?
 
     init(capacity: Int, secondTerms: SecondTerms, on compute: Compute) {
         self.capacity = capacity
@@ -86,16 +86,19 @@ struct BatchProduct {
             try inputs[input.columns]
             ?? Activations(capacity: capacity, columns: input.columns, secondTerms: secondTerms)
         inputs[input.columns] = gathered
-        let results = try outputs[matrix.rows] ?? Rows(capacity, matrix.rows)
-        outputs[matrix.rows] = results
+        // One for all: adapters may have heads of many sizes.
+        let results =
+            if let results, results.columns >= matrix.rows { results } else { try Rows(capacity, matrix.rows) }
+        self.results = results
         compute.parallel(rows.count) { index in
             gathered.row(index).update(from: input.row(rows[index]), count: input.columns)
         }
         gathered.refill(tokens: rows.count)
         gathered.multiply(
-            [Activations.Product(by: matrix, into: results.floats, stride: results.columns)], on: compute)
+            [Activations.Product(by: matrix, into: results.floats, stride: matrix.rows)], on: compute)
         compute.parallel(rows.count) { index in
-            target.row(rows[index]).update(from: results.row(index), count: matrix.rows)
+            target.row(rows[index]).update(
+                from: results.floats + index * matrix.rows, count: matrix.rows)
         }
     }
 }
