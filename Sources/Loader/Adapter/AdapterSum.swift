@@ -59,7 +59,11 @@ package struct AdapterSum: Equatable, Sendable, CustomStringConvertible {
 
     /// As `init` reads it.
     package var description: String {
-        parts.map { $0.scale == 1 ? $0.folder : "\($0.folder)*\($0.scale)" }.joined(separator: "+")
+        parts.map { part in
+            // An exponent's plus would part the sum.
+            let scale = "\(part.scale)".filter { $0 != "+" }
+            return part.scale == 1 ? part.folder : "\(part.folder)*\(scale)"
+        }.joined(separator: "+")
     }
 
     /// The same sum with its folders named otherwise.

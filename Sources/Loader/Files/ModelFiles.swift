@@ -13,6 +13,9 @@ package enum ModelFiles: Sendable {
         self = isFile ? .packed(try PackedFile(path: path)) : .folder(Folder(path))
     }
 
+    /// Bytes of a small file at most: ten times the largest tokenizer that is known.
+    static let largestFile = 256 << 20
+
     /// As the user named it.
     package var path: String {
         switch self {
@@ -40,7 +43,7 @@ package enum ModelFiles: Sendable {
 
     /// One of the small files; nil when there is none of that name.
     /// - Parameter limit: bytes; a larger file is refused.
-    func bytes(of name: String, atMost limit: Int = .max) throws(LoadError) -> [UInt8]? {
+    func bytes(of name: String, atMost limit: Int = largestFile) throws(LoadError) -> [UInt8]? {
         switch self {
         case .folder(let folder):
             let path = folder.file(name)
