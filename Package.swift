@@ -38,7 +38,7 @@ let package = Package(
             name: "DoraTensor", dependencies: ["CKernels"], path: "Sources/Tensor",
             swiftSettings: optimized),
 
-        // Text to tokens and back: JSON, tokenizers.
+        // Messages to text, text to tokens and back: JSON, chat templates, tokenizers.
         .target(
             name: "CSentencePiece",
             linkerSettings: [.linkedLibrary("sentencepiece")]),
