@@ -88,13 +88,21 @@ package final class KeyValueCache {
     /// A cache of its own that goes on from here: it reads the same full blocks, and has a copy of the one that is being
     /// filled.
     package func branch(in heap: Heap) throws(ComputeError) -> KeyValueCache {
-        let branch = KeyValueCache(geometry: geometry, beginningWith: Array(fullBlocks))
-        let rest = count - branch.count
+        try branch(at: count, sharing: fullBlocks.count, in: heap)
+    }
+
+    /// The same from an earlier position on, and with a copy of all but the first `shared` blocks, so that this one may be
+    /// rewound to where they end.
+    package func branch(
+        at position: Int, sharing shared: Int, in heap: Heap
+    ) throws(ComputeError) -> KeyValueCache {
+        let branch = KeyValueCache(geometry: geometry, beginningWith: Array(fullBlocks.prefix(shared)))
+        let rest = min(position, count) - branch.count
         guard rest > 0 else { return branch }
         try branch.reserve(rest, in: heap)
-        let last = fullBlocks.count
-        branch.blocks[last].memory.pointer.copyMemory(
-            from: blocks[last].memory.pointer, byteCount: geometry.blockBytes)
+        for (own, other) in zip(branch.blocks, blocks).dropFirst(shared) {
+            own.memory.pointer.copyMemory(from: other.memory.pointer, byteCount: geometry.blockBytes)
+        }
         branch.advance(rest)
         return branch
     }

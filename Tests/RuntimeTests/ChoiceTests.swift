@@ -230,7 +230,10 @@ import Testing
             #expect(reply.completion.choice?.scores == alone.choice?.scores)
             #expect(reply.completion.choice?.index == alone.choice?.index)
         }
-        let engine = try TestEngine(adapters: []) { $0.keyValueBytes = block }
+        let engine = try TestEngine(adapters: []) { $0.keyValueBytes = 2 * block }
+        // Without log probabilities, a choice needs no branches.
+        let plain = GenerationRequest(prompt: request.prompt, choices: Self.choices(8))
+        #expect(try await engine.generate(plain, adapter: .base).completion.tokenIDs.count == 4)
         await #expect {
             try await engine.generate(request, adapter: .base)
         } throws: {

@@ -13,6 +13,7 @@ import Testing
     /// Of one token, of two that begin alike, over the end of a block, and more than are computed together.
     private static let continuations: [[Int]] =
         [[5], [5], [5, 6], [5, 7, 8], (0..<28).map { $0 * 5 % 100 }] + (0..<20).map { [$0, 3, $0] }
+        + (0..<30).map { [9, 9 - $0 % 4, $0 % 7, 3, $0, $0] }
 
     private static func prompt(_ count: Int) -> [Int] { (0..<count).map { ($0 * 7 + 3) % 100 } }
 

@@ -103,6 +103,13 @@ package final class ForwardPass {
         try cache.branch(in: compute.heap)
     }
 
+    /// The same from an earlier position on, sharing only the first blocks.
+    package func branch(
+        _ cache: KeyValueCache, at position: Int, sharing blocks: Int
+    ) throws(ComputeError) -> KeyValueCache {
+        try cache.branch(at: position, sharing: blocks, in: compute.heap)
+    }
+
     private func attend(_ layer: Int, _ parts: [StepRows], _ attention: Attention, positions: [Int]) throws {
         norm(parts, into: normed) { $0.layers[layer].inputNorm }
         try product.multiply(

@@ -7,7 +7,7 @@ import DoraTensor
 /// keys and values, and a token's logits depend on nothing but the tokens before it, so each gets the bits that prompt and
 /// continuation get together.
 struct RunningScore: RunningRequest {
-    /// Continuations that begin with the same token, one after the other.
+    /// Continuations that begin alike, one after the other.
     private struct Branch {
         let cache: KeyValueCache
         var runs: ArraySlice<TokenTrie.Run>
@@ -72,8 +72,10 @@ struct RunningScore: RunningRequest {
     var pendingTokens: Int {
         if !pending.isEmpty { return pending.count }
         let next = waiting.prefix(max(0, width - branches.count))
+        let further = branches.flatMap { $0.runs.dropFirst() }.prefix(max(0, width - branches.count))
         return branches.reduce(0) { $0 + $1.pendingTokens }
             + next.reduce(0) { $0 + ($1.first?.tokens.count ?? 0) }
+            + further.reduce(0) { $0 + $1.tokens.count }
     }
 
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart] {
@@ -83,8 +85,8 @@ struct RunningScore: RunningRequest {
         var room = count
         for place in 0..<width where room > 0 {
             if place == branches.count {
-                guard let runs = waiting.popFirst() else { break }
-                branches.append(Branch(cache: try pass.branch(cache), runs: runs[...]))
+                guard let branch = try nextBranch(on: pass) else { break }
+                branches.append(branch)
             }
             guard let run = branches[place].runs.first else { continue }
             let done = branches[place].done
@@ -104,6 +106,30 @@ struct RunningScore: RunningRequest {
         // What is left of a branch now is in this step.
         branches.removeAll { $0.runs.isEmpty }
         return parts
+    }
+
+    /// One that waits, or else half of what another has before it, from where the two part.
+    private mutating func nextBranch(on pass: ForwardPass) throws(ComputeError) -> Branch? {
+        if let runs = waiting.popFirst() { return Branch(cache: try pass.branch(cache), runs: runs[...]) }
+        for index in branches.indices {
+            let (runs, other) = (branches[index].runs, branches[index].cache)
+            // Where a run goes on from what all those before it, and the keys and values, have in common.
+            var common = other.count - request.prompt.count
+            let parting = runs.indices.filter { place in
+                let start = runs[place].tokens.lowerBound
+                defer { common = min(common, start) }
+                return place > runs.startIndex && start <= common
+            }
+            guard !parting.isEmpty else { continue }
+            let place = parting[parting.count / 2]
+            branches[index].runs = runs[..<place]
+            return Branch(
+                cache: try pass.branch(
+                    other, at: request.prompt.count + runs[place].tokens.lowerBound,
+                    sharing: cache.fullBlocks.count),
+                runs: runs[place...])
+        }
+        return nil
     }
 
     private mutating func promptPart(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> StepPart
@@ -174,7 +200,7 @@ extension ScoreRequest {
     /// others need not wait for their memory.
     func width(blockBudget: Int) -> Int {
         guard branchBlocks > 0 else { return 1 }
-        let count = Set((continuations ?? []).filter { $0.count > 1 }.map { $0[0] }).count
+        let count = (continuations ?? []).count { $0.count > 1 }
         let room = max(1, (blockBudget / 4 - promptBlocks) / branchBlocks)
         return min(room, count, RunningScore.mostBranches)
     }
