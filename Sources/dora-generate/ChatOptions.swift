@@ -10,7 +10,10 @@ struct ChatOptions: ParsableArguments {
     @Option(help: ArgumentHelp("With --chat: a system message to put first.", valueName: "text"))
     var system: String?
 
-    @Flag(help: "With --chat: print the prompt that the template makes, and stop; needs only the tokenizer's files.")
+    @Flag(
+        help:
+            "With --chat: print the prompt that the template makes, and stop; needs only the tokenizer's files."
+    )
     var applyTemplate = false
 
     @Flag(help: "Render JSON lines of templates and messages, for testing template engines; needs no model.")

@@ -117,7 +117,8 @@ import FoundationEssentials
             throw ValidationError("--logprobs must be 0...1000")
         }
         if chat.chat && (tokenIDs || noSpecial) {
-            throw ValidationError("--token-ids and --no-special are about raw prompts, and --chat gives a conversation")
+            throw ValidationError(
+                "--token-ids and --no-special are about raw prompts, and --chat gives a conversation")
         }
         if stop.contains("") { throw ValidationError("--stop must not be empty") }
         if stopID.contains(where: { $0 < 0 }) { throw ValidationError("--stop-id must not be negative") }

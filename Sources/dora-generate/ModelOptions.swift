@@ -70,7 +70,8 @@ struct ModelOptions: ParsableArguments {
 
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
-        model != nil || chatTemplate != nil || context != nil || quantize != nil || kv != nil || threads != nil || weights != .native
+        model != nil || chatTemplate != nil || context != nil || quantize != nil || kv != nil
+            || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
     }
 

@@ -52,7 +52,8 @@ struct RenderChat {
             let bytes = try MappedFile.contents(of: file, atMost: 8 << 20)
             (source, name) = (String(decoding: bytes, as: UTF8.self), file)
         } else {
-            throw Conversation.Problem(field: "chat_template", problem: "or \"chat_template_file\" must be given")
+            throw Conversation.Problem(
+                field: "chat_template", problem: "or \"chat_template_file\" must be given")
         }
         if let known = templates[source] { return known }
         let template = try ChatTemplate(parsing: source, name: name)

@@ -40,7 +40,8 @@ struct ModelFlags: ParsableArguments {
     var values: [ServerOption: [String]] {
         [
             .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
-            .head: list(head), .activations: list(activations), .kv: list(kv), .chatTemplate: list(chatTemplate), .threads: list(threads),
+            .head: list(head), .activations: list(activations), .kv: list(kv),
+            .chatTemplate: list(chatTemplate), .threads: list(threads),
         ]
     }
 }

@@ -103,8 +103,11 @@ import Testing
             try Conversation(input: text, source: "input", system: system)
         }
         #expect(try conversation("hello\n[x]").messages == Conversation(user: "hello\n[x]").messages)
-        #expect(try conversation(#"[{"role":"user","content":"a"}]"#).messages == Conversation(user: "a").messages)
-        let whole = try conversation(#"{\#(Self.messages),"continue_final_message":true}"#, system: "be brief")
+        #expect(
+            try conversation(#"[{"role":"user","content":"a"}]"#).messages == Conversation(user: "a").messages
+        )
+        let whole = try conversation(
+            #"{\#(Self.messages),"continue_final_message":true}"#, system: "be brief")
         #expect(whole.messages.count == 2 && whole.hasSystemMessage && !whole.addsGenerationPrompt)
         for text in ["[1", "{}", #"{"messages":[],"x":1}"#, "[]"] {
             #expect(throws: Prompt.Problem.self) { try conversation(text) }

@@ -1,4 +1,5 @@
 import DoraLoader
+import DoraText
 import Foundation
 import Testing
 

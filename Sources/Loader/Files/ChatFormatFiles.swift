@@ -44,7 +44,8 @@ package enum ChatFormatFiles {
             guard let set = ChatTemplateSet(value) else {
                 throw LoadError(
                     .malformed, file: path, field: "chat_template",
-                    expected: "a string, or a list of objects with name and template", found: "something else")
+                    expected: "a string, or a list of objects with name and template", found: "something else"
+                )
             }
             return (set, path)
         }
@@ -55,7 +56,8 @@ package enum ChatFormatFiles {
         var tokens: [String: String] = [:]
         for name in ["special_tokens_map.json", "tokenizer_config.json"] {
             guard let bytes = try files.bytes(of: name) else { continue }
-            let found = SpecialTokens.tokens(in: try JSONFields(parsing: bytes, file: files.path(of: name)).object)
+            let found = SpecialTokens.tokens(
+                in: try JSONFields(parsing: bytes, file: files.path(of: name)).object)
             tokens.merge(found) { $1 }
         }
         return tokens

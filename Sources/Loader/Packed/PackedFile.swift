@@ -26,7 +26,8 @@ package struct PackedFile: Sendable {
 
     /// The small files of the model that are held as tensors of bytes, under their names.
     static let fileNames = [
-        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "chat_template.jinja", "chat_template.json",
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+        "chat_template.jinja", "chat_template.json",
         "special_tokens_map.json", "added_tokens.json",
     ]
 

@@ -14,7 +14,8 @@ package final class Language: Sendable {
     package let digest: String?
 
     package init(
-        tokenizer: (any Tokenizer)?, chat: ChatFormat? = nil, vocabularySize: Int, eosIDs: [Int], digest: String? = nil
+        tokenizer: (any Tokenizer)?, chat: ChatFormat? = nil, vocabularySize: Int, eosIDs: [Int],
+        digest: String? = nil
     ) {
         self.tokenizer = tokenizer
         self.chat = chat

@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraTensor
+import DoraText
 
 /// The sequences that are computed together, whatever their adapters, and the memory of their keys and values.
 struct Batch {

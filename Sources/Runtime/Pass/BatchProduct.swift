@@ -88,7 +88,9 @@ struct BatchProduct {
         inputs[input.columns] = gathered
         // One for all: adapters may have heads of many sizes.
         let results =
-            if let results, results.columns >= matrix.rows { results } else { try Rows(capacity, matrix.rows) }
+            if let results, results.columns >= matrix.rows { results } else {
+                try Rows(capacity, matrix.rows)
+            }
         self.results = results
         compute.parallel(rows.count) { index in
             gathered.row(index).update(from: input.row(rows[index]), count: input.columns)

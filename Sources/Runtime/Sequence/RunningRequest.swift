@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraTensor
+import DoraText
 
 /// A request while it is answered, as a batch sees it: tokens to compute, logits to read, an end.
 protocol RunningRequest {

@@ -41,7 +41,9 @@ package struct ServerClient: Sendable {
         var greeting = ["op": "hello", "id": "hello"]
         greeting["token"] = token
         var line = try request.jsonLine
-        if !members.members.isEmpty { line = line.dropLast() + "," + JSONValue.object(members).text.dropFirst() }
+        if !members.members.isEmpty {
+            line = line.dropLast() + "," + JSONValue.object(members).text.dropFirst()
+        }
         let lines = [try greeting.jsonLine, line].joined(separator: "\n") + "\n"
         let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
         do {

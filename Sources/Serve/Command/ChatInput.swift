@@ -14,7 +14,8 @@ extension Conversation {
         }
         guard let system else { return }
         if hasSystemMessage {
-            throw .badConversation("\(source): it has a system message, and --system gives another; leave one out")
+            throw .badConversation(
+                "\(source): it has a system message, and --system gives another; leave one out")
         }
         insert(system: system)
     }

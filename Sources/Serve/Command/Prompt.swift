@@ -85,7 +85,8 @@ package enum Prompt: Sendable, Equatable {
         switch self {
         case .tokenIDs(let ids): return ids
         case .text(let given): (text, adds) = (given, addingSpecialTokens)
-        case .chat(let conversation): (text, adds) = (try Self.rendered(conversation, in: language, model), false)
+        case .chat(let conversation):
+            (text, adds) = (try Self.rendered(conversation, in: language, model), false)
         }
         guard let tokenizer = language.tokenizer else { throw .noTokenizer(model: model) }
         return tokenizer.encode(text, addingSpecialTokens: adds)

@@ -82,7 +82,8 @@ extension EngineError {
         let (code, param) =
             switch problem {
             case .noTemplate: ("no_chat_template", "messages")
-            case .template(let error): (error.kind == .messages ? "bad_messages" : "chat_template_error", "messages")
+            case .template(let error):
+                (error.kind == .messages ? "bad_messages" : "chat_template_error", "messages")
             default: ("bad_prompt", "prompt")
             }
         self.init(.invalidRequest, code, "\(problem)", param: param)

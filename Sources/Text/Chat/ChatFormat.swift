@@ -28,7 +28,9 @@ package struct ChatFormat: Sendable {
         ChatFormat(templates, source, specialTokens)
     }
 
-    private init(_ templates: [(name: String, template: Template)], _ source: String, _ tokens: [String: String]) {
+    private init(
+        _ templates: [(name: String, template: Template)], _ source: String, _ tokens: [String: String]
+    ) {
         self.templates = templates
         self.source = source
         specialTokens = tokens
@@ -55,7 +57,8 @@ package struct ChatFormat: Sendable {
         case nil:
             let names = templates.map(\.name).joined(separator: ", ")
             throw TemplateError(
-                .messages, template: source, message: "none of its templates is called default; it has \(names)")
+                .messages, template: source,
+                message: "none of its templates is called default; it has \(names)")
         }
     }
 }

@@ -17,7 +17,9 @@ package struct Conversation: Equatable, Sendable {
     package init(user text: String) { messages = [Self.message(role: "user", text)] }
 
     /// Puts a system message before the others.
-    package mutating func insert(system text: String) { messages.insert(Self.message(role: "system", text), at: 0) }
+    package mutating func insert(system text: String) {
+        messages.insert(Self.message(role: "system", text), at: 0)
+    }
 
     /// Whether a system message opens it.
     package var hasSystemMessage: Bool {
@@ -38,12 +40,19 @@ extension Conversation {
     package struct Problem: Error, Equatable, CustomStringConvertible {
         package let field: String
         package let problem: String
+
+        package init(field: String, problem: String) {
+            self.field = field
+            self.problem = problem
+        }
+
         package var description: String { "\"\(field)\" \(problem)" }
     }
 
     /// Members that a conversation is read from; others are none of its business.
     package static let fields = [
-        "messages", "tools", "documents", "chat_template_kwargs", "add_generation_prompt", "continue_final_message",
+        "messages", "tools", "documents", "chat_template_kwargs", "add_generation_prompt",
+        "continue_final_message",
     ]
 
     /// The conversation of an object with `messages`.
