@@ -14,7 +14,7 @@ import Testing
         {{ '<' + m.role + '>' + m.content + '</s>' }}{% endfor %}
         {% if add_generation_prompt %}<assistant>{% endif %}
         """
-    private static let rendered = "<s>\n<user>the cat</s>\n<assistant>"
+    private static let rendered = "<s><user>the cat</s><assistant>"
     private static let messages = #""messages":[{"role":"user","content":"the cat"}]"#
 
     /// The fixture `texts` with a template.
@@ -51,7 +51,7 @@ import Testing
             (#"{"id":1,"messages":[]}"#, "bad_messages"),
             (#"{"id":1,"messages":"hello"}"#, "bad_messages"),
             (#"{"id":1,"messages":[{"role":"user","content":"x"}],"prompt":"y"}"#, "bad_request"),
-            (#"{"id":1,"prompt":"y","tools":[]}"#, "bad_request"),
+            (#"{"id":1,"prompt":"y","tools":[]}"#, "unknown_field"),
         ] {
             let reply = try await client.ask(line)
             #expect(reply.errorCode == code, "\(line)")

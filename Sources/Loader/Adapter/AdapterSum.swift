@@ -33,11 +33,15 @@ package struct AdapterSum: Equatable, Sendable, CustomStringConvertible {
     private static func term(of words: ArraySlice<Substring>) -> (text: String, words: Int) {
         for count in (1...words.count).reversed() {
             let text = words.prefix(count).joined(separator: "+")
-            if isThere(text) || text.lastIndex(of: "*").map({ isThere(String(text[..<$0])) }) == true {
-                return (text, count)
-            }
+            if isThere(text) || isFactored(text) { return (text, count) }
         }
         return (words.first.map(String.init) ?? "", 1)
+    }
+
+    /// Whether it is something that is there and a number.
+    private static func isFactored(_ text: String) -> Bool {
+        guard let star = text.lastIndex(of: "*") else { return false }
+        return isThere(String(text[..<star])) && Float(text[text.index(after: star)...]) != nil
     }
 
     private static func part(_ term: String, of text: String, scale: Float) throws(LoadError) -> Part {
