@@ -74,7 +74,8 @@ package final class Engine: Sendable {
     /// Takes a request, or says at once why not: the queue is full, or the prompt is none for this model.
     package func submit(_ request: EngineRequest) throws(EngineError) {
         var prepared: PreparedWork?
-        if let language = directory.language(of: request.adapter) {
+        // A tokenizer that came with an adapter is a stranger's, and may take long: never on the sender's thread.
+        if let language = directory.language(of: request.adapter), language.digest == nil {
             // The directory may be behind: only of the base is it known here that the request is none for it.
             do throws(EngineError) {
                 prepared = try PreparedWork(request, in: language, context: context)

@@ -1,3 +1,4 @@
+import Dispatch
 import DoraRuntime
 import DoraText
 import NIOCore
@@ -170,7 +171,8 @@ extension Connection {
             try state.engine.submit(
                 EngineRequest(
                     key: RequestKey(connection: number, serial: serial), adapter: adapter, streams: streams,
-                    elsewhere: { eventLoop.execute($0) }, prepare: Self.preparation(work, model: state.model),
+                    elsewhere: { work in DispatchQueue.global().async { work() } },
+                    prepare: Self.preparation(work, model: state.model),
                     report: report))
         } catch { report(.failed(error)) }
     }
