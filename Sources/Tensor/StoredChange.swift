@@ -23,6 +23,9 @@ package struct StoredChange: Sendable {
     /// Whether anything was to change; NaN is a change.
     package var isChange: Bool { sums.asked != 0 }
 
+    /// False where a value of the wanted matrix, or the square of a change, is none that a number holds.
+    package var isFinite: Bool { sums.kept.isFinite && sums.asked.isFinite && sums.lost.isFinite }
+
     /// How far the stored matrix moved in the direction of d, <stored - before, d> / |d|^2: 1 is all of it, 0 nothing.
     package var survival: Double { isChange ? sums.kept / sums.asked : 1 }
 

@@ -13,9 +13,7 @@ package struct TokenizerConfiguration: Sendable {
     }
 
     /// The tokens with a role, in the order in which the reference adds them.
-    static let roles = [
-        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
-    ]
+    static let roles = SpecialTokens.names
 
     package let fields: JSONFields
     /// Whether the files say nothing of tokens: there is none, or only `add_bos_token`.

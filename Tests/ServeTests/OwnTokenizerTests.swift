@@ -61,7 +61,7 @@ import Testing
     /// All of them at once, loaded when they are first asked for and evicted in between: some prompts are read before
     /// the engine sees them, some only when their adapter is there.
     @Test func aBatchOfVocabulariesAnswersAsEachAlone() async throws {
-        let server = try await server { $0.adapterBytes = 360_000 }
+        let server = try await server { $0.adapterBytes = 420_000 }
         let answers = try Answer.all()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for connection in 0..<6 {

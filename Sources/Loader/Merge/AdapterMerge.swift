@@ -142,6 +142,12 @@ package struct AdapterMerge {
             return false
         }
         current = nil
+        if let change = result.change, !change.isFinite {
+            throw LoadError(
+                .malformed, file: adapter.folder, field: module.name,
+                "merging it overflows: the adapter's values are too large, or the base's are not finite",
+                advice: "the training diverged or the file is damaged; use another checkpoint of the adapter")
+        }
         raisedBytes += try result.matrix.byteCount - plannedBytes(of: module)
         // An update that asks for nothing leaves V where and as it is.
         let isBase =

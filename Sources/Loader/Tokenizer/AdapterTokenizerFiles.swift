@@ -12,6 +12,8 @@ package struct AdapterTokenizerFiles: Sendable {
     private let places: [ModelFiles]
     /// Equal for equal files.
     package let digest: String
+    /// Of the files together.
+    package let byteCount: Int
 
     private static let vocabularies = ["tokenizer.json", "tokenizer.model"]
     private static let companions = [
@@ -42,6 +44,7 @@ package struct AdapterTokenizerFiles: Sendable {
         let folder = ModelFiles.folder(Folder(path))
         var hash = SHA256()
         var isOwn = false
+        var byteCount = 0
         var hasVocabulary = false
         var hasConfiguration = false
         for name in Self.vocabularies + Self.companions + ChatFormatFiles.names {
@@ -49,6 +52,7 @@ package struct AdapterTokenizerFiles: Sendable {
             if Self.vocabularies.contains(name) { hasVocabulary = true }
             if Self.configurations.contains(name) { hasConfiguration = true }
             if try base.bytes(of: name) != bytes { isOwn = true }
+            byteCount += bytes.count
             hash.update(data: Array(name.utf8))
             hash.update(data: SHA256.hash(data: bytes).map { $0 })
         }
@@ -56,6 +60,7 @@ package struct AdapterTokenizerFiles: Sendable {
         vocabulary = hasVocabulary ? folder : base
         configuration = hasVocabulary || hasConfiguration ? folder : base
         places = [folder, base]
+        self.byteCount = byteCount
         digest = hash.finalize().hexadecimal
     }
 

@@ -66,7 +66,7 @@ package final class Languages: Sendable {
             tokenizer: tokenizer,
             chat: try own.map { try $0.chatFormat(file: chatTemplate) } ?? base.chat,
             vocabularySize: vocabularySize, eosIDs: defaults?.ends(with: tokenizer) ?? base.eosIDs,
-            digest: own?.digest)
+            digest: own?.digest, fileBytes: own?.byteCount ?? 0)
         self.own.withLock { known in
             known = known.filter { $0.value.language != nil }
             known[key] = Weak(language: language)

@@ -76,7 +76,7 @@ extension EngineLoop {
                 return
             }
             let merge = AdapterMerge(of: read.adapter, into: base, on: compute)
-            try charge(ticket, bytes: merge.plannedBytes)
+            try charge(ticket, bytes: merge.plannedBytes + read.language.byteCount)
             merges.append(
                 PendingMerge(
                     ticket: ticket, name: load.name, digest: read.digest, language: read.language,
@@ -104,7 +104,8 @@ extension EngineLoop {
                 let raised = pending.merge.raisedBytes
                 last = try ContinuousClock().measure { try pending.merge.step() }
                 if pending.merge.raisedBytes > raised {
-                    try charge(pending.ticket, bytes: pending.merge.plannedBytes)
+                    try charge(
+                        pending.ticket, bytes: pending.merge.plannedBytes + pending.language.byteCount)
                 }
                 pending.time += last
                 merges[0] = pending
