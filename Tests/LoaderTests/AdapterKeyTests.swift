@@ -18,6 +18,7 @@ import Testing
         (written + ".lora_magnitude_vector.default.weight", module, .magnitude),
         (written + ".base_layer.weight", module, .baseWeight),
         (written + ".base_layer.bias", module, .baseBias),
+        (written + ".token_adapter.base_layer.weight", module, .baseWeight),
         (written + ".weight", module, .weight),
         (written + ".bias", module, .bias),
         (module + ".lora_A.weight", module, .a),

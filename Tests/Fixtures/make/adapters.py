@@ -96,6 +96,7 @@ for _base in ("source-f32", "source-f16", "source-bf16", "source-odd"):
 RESIZED = {
     "dora-resized-save": 131, "dora-resized-save-tied": 131, "dora-resized-factors": 133,
     "dora-resized-factors-tied": 133, "dora-resized-plain-tied": 130, "dora-resized-tokens-tied": 131,
+    "dora-resized-tokens-saved": 131,
     "dora-shrunk-save": 100,
 }
 _BOTH = dict(SMALL, modules_to_save=["embed_tokens", "lm_head"])
@@ -107,10 +108,12 @@ CONFIGS |= {
     "dora-resized-factors-tied": ("tied-f32", _FACTORS),
     "dora-resized-plain-tied": ("tied-f32", SMALL),
     "dora-resized-tokens-tied": ("tied-f32", dict(SMALL, trainable_token_indices=[5, 128, 129, 130])),
+    "dora-resized-tokens-saved": ("gqa-f32", dict(SMALL, trainable_token_indices=[5, 128, 129, 130])),
     "dora-shrunk-save": ("gqa-f32", _BOTH),
 }
 # Whether PEFT saves the embedding and the head along; it cannot tell by itself without the hub.
-SAVES_EMBEDDINGS = {"dora-resized-factors", "dora-resized-factors-tied", "dora-resized-plain-tied"}
+SAVES_EMBEDDINGS = {"dora-resized-factors", "dora-resized-factors-tied", "dora-resized-plain-tied",
+                    "dora-resized-tokens-saved"}
 
 EDITED = {"dora-axolotl": {"fan_in_fan_out": None}}  # as axolotl writes it
 SAVED_AS = {"dora-saved-bf16": torch.bfloat16, "dora-saved-f16": torch.float16}

@@ -61,6 +61,7 @@ NOTES = {
     "dora-resized-factors-tied": "tied, 133 tokens for 128, DoRA on both, the base layers saved along",
     "dora-resized-plain-tied": "tied, 130 tokens for 128, embedding and head saved along",
     "dora-resized-tokens-tied": "tied, 131 tokens for 128, the new rows among trainable_token_indices",
+    "dora-resized-tokens-saved": "131 tokens for 128, trainable_token_indices, the base layers saved along",
     "dora-shrunk-save": "trained on 100 of 128 tokens, modules_to_save embed_tokens and lm_head",
     "dora-rank-1": "rank 1 on every projection",
     "dora-rank-37": "rank 37 of 64 and alpha 11.5",
