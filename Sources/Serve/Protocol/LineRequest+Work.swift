@@ -1,5 +1,5 @@
 package import DoraRuntime
-package import DoraText
+import DoraText
 
 /// What the engine is asked: prompts become token ids.
 extension LineRequest.Generate {
@@ -49,7 +49,7 @@ extension ScoreRequest {
     /// Log probabilities of one reply; a line of more would be as long as the memory that a connection may fill.
     private static let mostLogprobs = 200_000
 
-    fileprivate func checkReplySize() throws(EngineError) {
+    func checkReplySize() throws(EngineError) {
         // An entry takes about as much as two of its alternatives.
         guard scoredTokens > Self.mostLogprobs / (2 + top) else { return }
         throw EngineError(
