@@ -55,7 +55,7 @@ extension Connection {
             let request = LineRequest.Generate(prompt: .text(prompt))
             submit(serial, .standard, streams: false, request.work) { connection, event in
                 switch event {
-                case .piece: return
+                case .started, .piece: return
                 case .finished(let reply):
                     connection.answer(slot, PlainText.escape(reply.completion.text ?? ""))
                 case .failed(let error): connection.answer(slot, PlainText.line(for: error))
@@ -76,6 +76,7 @@ extension Connection {
         switch request.operation {
         case .generate(let generate): self.generate(id, generate)
         case .score(let score): self.score(id, score)
+        case .openAI(let call): openAI(id, call)
         case .hello: return
         case .cancel(let target): cancel(id, target)
         case .ping: send(ResultLine(id: id, result: PingResult()))
@@ -116,7 +117,8 @@ extension Connection {
         let serial = newSerial(InFlight(id: id, isCancellable: true))
         submit(serial, request.adapter, streams: request.streams, request.work) { connection, event in
             switch event {
-            case .piece(let text, let tokenIDs):
+            case .started: return
+            case .piece(let text, let tokenIDs, _):
                 connection.send(PieceLine(id: id, text: text, token_ids: tokenIDs))
             case .finished(let reply):
                 connection.send(CompletionLine(id: id, reply: reply, hasLogprobs: request.logprobs != nil))
@@ -129,17 +131,35 @@ extension Connection {
         let serial = newSerial(InFlight(id: id, isCancellable: true))
         submit(serial, request.adapter, streams: false, request.work) { connection, event in
             switch event {
-            case .piece: return
+            case .started, .piece: return
             case .finished(let reply): connection.send(ScoreLine(id: id, reply: reply))
             case .failed(let error): connection.send(ErrorLine(id: id, error: error))
             }
         }
     }
 
+    /// Each prompt is a request to the engine; the last that is answered brings the line.
+    private func openAI(_ id: RequestID?, _ call: OpenAICall) {
+        let request: OpenAIRequest
+        do throws(OpenAIError) {
+            request = try call.request(OpenAIOptions(model: state.model))
+        } catch { return send(OpenAILine(id: id, answer: .failure(error)).json) }
+        var gathering = OpenAIGathering(request, stamp: .reproducible(id: id?.description ?? "0"))
+        for index in request.prompts.indices {
+            let serial = newSerial(InFlight(id: id, isCancellable: true))
+            submit(serial, request.adapter, streams: false) { language, model in
+                try request.work(index, in: language, model: model)
+            } _: { connection, event in
+                guard let answer = gathering.take(event, of: index) else { return }
+                connection.send(OpenAILine(id: id, answer: answer).json)
+            }
+        }
+    }
+
     private func cancel(_ id: RequestID?, _ target: RequestID) {
-        let serial = inFlight.first { $0.value.id == target && $0.value.isCancellable }?.key
-        if let serial { state.engine.cancel(RequestKey(connection: number, serial: serial)) }
-        send(ResultLine(id: id, result: CancelResult(cancelled: serial != nil)))
+        let serials = inFlight.filter { $0.value.id == target && $0.value.isCancellable }.keys.sorted()
+        for serial in serials { state.engine.cancel(RequestKey(connection: number, serial: serial)) }
+        send(ResultLine(id: id, result: CancelResult(cancelled: !serials.isEmpty)))
     }
 
     // MARK: The engine
@@ -193,9 +213,11 @@ extension Connection {
 
     private func receive(_ serial: Int, _ event: EngineEvent, _ take: (Connection, EngineEvent) -> Void) {
         guard context != nil, let request = inFlight[serial] else { return }
-        if case .piece = event {
+        switch event {
+        case .started, .piece:
             take(self, event)
             return
+        case .finished, .failed: break
         }
         inFlight[serial] = nil
         state.log(event, connection: number, id: request.id)
