@@ -1,8 +1,18 @@
 package import DoraRuntime
 import DoraText
 
-/// What the engine is asked: prompts become token ids.
-extension LineRequest.Generate {
+/// What a line may ask of the engine.
+protocol LineWork: Sendable {
+    var adapter: AdapterChoice { get }
+    /// Whether pieces of the text are wanted as they are made.
+    var streams: Bool { get }
+    /// What the engine is asked: prompts become token ids.
+    func work(in language: Language, model: String) throws -> EngineRequest.Work
+    /// The line that tells a client of an event; nil if there is nothing to tell.
+    func line(for event: EngineEvent, id: RequestID?) -> (any Encodable)?
+}
+
+extension LineRequest.Generate: LineWork {
     func work(in language: Language, model: String) throws -> EngineRequest.Work {
         let ids = try prompt.encoded(in: language, model: model, addingSpecialTokens: addsSpecialTokens)
         if let choices {
@@ -16,9 +26,28 @@ extension LineRequest.Generate {
                 prompt: ids, maximumTokens: maximumTokens, stops: stops, stopIDs: stopIDs,
                 ignoresEOS: ignoresEOS, logprobs: logprobs))
     }
+
+    func line(for event: EngineEvent, id: RequestID?) -> (any Encodable)? {
+        switch event {
+        case .started: nil
+        case .piece(let text, let tokenIDs, _): PieceLine(id: id, text: text, token_ids: tokenIDs)
+        case .finished(let reply): CompletionLine(id: id, reply: reply, hasLogprobs: logprobs != nil)
+        case .failed(let error): ErrorLine(id: id, error: error)
+        }
+    }
 }
 
-extension LineRequest.Score {
+extension LineRequest.Score: LineWork {
+    var streams: Bool { false }
+
+    func line(for event: EngineEvent, id: RequestID?) -> (any Encodable)? {
+        switch event {
+        case .started, .piece: nil
+        case .finished(let reply): ScoreLine(id: id, reply: reply)
+        case .failed(let error): ErrorLine(id: id, error: error)
+        }
+    }
+
     func work(in language: Language, model: String) throws -> EngineRequest.Work {
         let request = try ScoreRequest(
             prompt, continuations: continuations, top: logprobs, addingSpecialTokens: addsSpecialTokens,

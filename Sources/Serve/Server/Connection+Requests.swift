@@ -1,6 +1,4 @@
-import Dispatch
 import DoraRuntime
-import DoraText
 import NIOCore
 
 /// What a client's lines ask for: requests go to the engine, and its events come back as lines.
@@ -74,8 +72,8 @@ extension Connection {
         }
         let id = request.id
         switch request.operation {
-        case .generate(let generate): self.generate(id, generate)
-        case .score(let score): self.score(id, score)
+        case .generate(let request): answer(id, request)
+        case .score(let request): answer(id, request)
         case .openAI(let call): openAI(id, call)
         case .hello: return
         case .cancel(let target): cancel(id, target)
@@ -113,28 +111,11 @@ extension Connection {
         }
     }
 
-    private func generate(_ id: RequestID?, _ request: LineRequest.Generate) {
+    private func answer(_ id: RequestID?, _ request: some LineWork) {
         let serial = newSerial(InFlight(id: id, isCancellable: true))
         submit(serial, request.adapter, streams: request.streams, request.work) { connection, event in
-            switch event {
-            case .started: return
-            case .piece(let text, let tokenIDs, _):
-                connection.send(PieceLine(id: id, text: text, token_ids: tokenIDs))
-            case .finished(let reply):
-                connection.send(CompletionLine(id: id, reply: reply, hasLogprobs: request.logprobs != nil))
-            case .failed(let error): connection.send(ErrorLine(id: id, error: error))
-            }
-        }
-    }
-
-    private func score(_ id: RequestID?, _ request: LineRequest.Score) {
-        let serial = newSerial(InFlight(id: id, isCancellable: true))
-        submit(serial, request.adapter, streams: false, request.work) { connection, event in
-            switch event {
-            case .started, .piece: return
-            case .finished(let reply): connection.send(ScoreLine(id: id, reply: reply))
-            case .failed(let error): connection.send(ErrorLine(id: id, error: error))
-            }
+            guard let line = request.line(for: event, id: id) else { return }
+            connection.send(line)
         }
     }
 
@@ -158,11 +139,15 @@ extension Connection {
 
     private func cancel(_ id: RequestID?, _ target: RequestID) {
         let serials = inFlight.filter { $0.value.id == target && $0.value.isCancellable }.keys.sorted()
-        for serial in serials { state.engine.cancel(RequestKey(connection: number, serial: serial)) }
+        for serial in serials { session.cancel(serial) }
         send(ResultLine(id: id, result: CancelResult(cancelled: !serials.isEmpty)))
     }
 
     // MARK: The engine
+
+    private var session: EngineSession {
+        EngineSession(engine: state.engine, model: state.model, number: number)
+    }
 
     private func newSerial(_ request: InFlight) -> Int {
         nextSerial += 1
@@ -172,9 +157,7 @@ extension Connection {
 
     /// Sends a request to the engine; `take` gets its events back on the event loop, unless the client has gone.
     private func submit(
-        _ serial: Int, _ adapter: AdapterChoice, streams: Bool,
-        _ work:
-            @escaping @Sendable (_ language: Language, _ model: String) throws -> EngineRequest.Work,
+        _ serial: Int, _ adapter: AdapterChoice, streams: Bool, _ work: @escaping EngineSession.Work,
         _ take: @escaping (_ connection: Connection, _ event: EngineEvent) -> Void
     ) {
         guard let context else { return }
@@ -188,27 +171,8 @@ extension Connection {
         }
         do throws(EngineError) {
             if state.isDraining { throw EngineError.draining }
-            try state.engine.submit(
-                EngineRequest(
-                    key: RequestKey(connection: number, serial: serial), adapter: adapter, streams: streams,
-                    elsewhere: { work in DispatchQueue.global().async { work() } },
-                    prepare: Self.preparation(work, model: state.model),
-                    report: report))
+            try session.submit(serial, to: adapter, streams: streams, work, report: report)
         } catch { report(.failed(error)) }
-    }
-
-    private static func preparation(
-        _ work:
-            @escaping @Sendable (_ language: Language, _ model: String) throws -> EngineRequest.Work,
-        model: String
-    ) -> @Sendable (Language) throws(EngineError) -> EngineRequest.Work {
-        { language throws(EngineError) in
-            do {
-                return try work(language, model)
-            } catch let problem as Prompt.Problem {
-                throw EngineError(problem)
-            } catch { throw EngineError(error) }
-        }
     }
 
     private func receive(_ serial: Int, _ event: EngineEvent, _ take: (Connection, EngineEvent) -> Void) {
