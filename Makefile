@@ -1,7 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults dependencies
+	check-faults check-clients dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -36,6 +36,12 @@ check-threads check-addresses: dependencies
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build
 	python3 Tests/Faults/faults.py 15
+
+# Real clients of HTTP, of the versions that are pinned, in a virtual environment of their own.
+check-clients: build
+	test -d .venv-clients || python3 -m venv .venv-clients
+	.venv-clients/bin/pip install --quiet --requirement Tests/Clients/requirements.txt
+	.venv-clients/bin/python -m pytest -q Tests/Clients
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

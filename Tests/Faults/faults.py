@@ -1,9 +1,10 @@
 """Ill-treats dora-serve for a minute or two while three well-behaved clients work:  python3 Tests/Faults/faults.py [SECONDS]
 
-Slow readers, half-sent lines, garbage at full speed for SECONDS, clients killed in the middle, a truncated adapter under
-the root, 10,000 connections, SIGTERM under load. Fails if the server crashes, leaks files or memory, or if a well-behaved
+Over both protocols: slow readers, half-sent requests, garbage at full speed for SECONDS, clients killed in the middle, a
+truncated adapter under the root, 10,000 connections, SIGTERM under load. Fails if the server crashes, leaks files or memory, or if a well-behaved
 client sees an error or other bytes than before. Only talks to a server of its own on a loopback port.
 """
+import http.client
 import json
 import os
 import random
@@ -27,11 +28,21 @@ class Server:
     def __init__(self, root):
         self.process = subprocess.Popen(
             [f"{REPOSITORY}/.build/release/dora-serve", "--adapter-root", root, "--listen", "tcp:127.0.0.1:0",
-             "--log-level", "error", "--max-connections", "20000"], stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+             "--http", "tcp:127.0.0.1:0", "--log-level", "error", "--max-connections", "20000"],
+            stdout=subprocess.PIPE, text=True)
+        self.port, self.http = None, None
+        while self.port is None or self.http is None:
+            line = self.process.stdout.readline()
+            if not line:
+                sys.exit("the server did not start")
+            # "listening on tcp:127.0.0.1:8000", "listening on http://127.0.0.1:8000"
+            if "listening on http" in line:
+                self.http = int(line.rsplit(":", 1)[1].rstrip("/\n"))
+            elif "listening on" in line:
+                self.port = int(line.rsplit(":", 1)[1])
 
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port))
+    def connect(self, port=None):
+        return socket.create_connection(("127.0.0.1", port or self.port))
 
     def ask(self, **request):
         with self.connect() as connection:
@@ -50,8 +61,14 @@ def send(connection, **request):
     connection.sendall((json.dumps(request) + "\n").encode())
 
 
+def http_request(**body):
+    data = json.dumps(body).encode()
+    return (f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(data)}\r\n\r\n").encode() + data
+
+
 class WellBehaved(threading.Thread):
-    """Asks all the time, and remembers the bits of every answer."""
+    """Asks all the time over lines, and remembers the bits of every answer."""
     answers, count, wrong, stop = {}, 0, [], False
 
     def __init__(self, server, seed):
@@ -71,8 +88,33 @@ class WellBehaved(threading.Thread):
             WellBehaved.count += 1
 
 
+class WellBehavedOverHTTP(WellBehaved):
+    """Asks for the same over HTTP, and gets the same bits."""
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.http)
+        while not WellBehaved.stop:
+            key = (self.random.choice([None, "sentiment", "topic"]), self.random.randrange(5))
+            connection.request("POST", "/v1/completions", json.dumps({
+                "model": key[0] or "base", "prompt": PROMPT + " " * key[1], "max_tokens": 12, "logprobs": 1, "ignore_eos": True,
+                "return_token_ids": True}), {"Content-Type": "application/json"})
+            reply = json.loads(connection.getresponse().read())
+            choice = reply["choices"][0] if "choices" in reply else {}
+            answer = (choice.get("token_ids"), choice and choice["logprobs"]["token_logprobs"])
+            known = WellBehaved.answers.get(key)
+            if "error" in reply or known and answer != (known[0], [entry["logprob"] for entry in known[1]]):
+                WellBehaved.wrong.append(reply)
+            WellBehaved.count += 1
+
+
 def slow_readers(server):
     connections = []
+    for _ in range(10):
+        connection = server.connect(server.http)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(http_request(
+            prompt=PROMPT, max_tokens=400, ignore_eos=True, stream=True, logprobs=20))
+        connections.append(connection)
     for _ in range(10):
         connection = server.connect()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -91,6 +133,11 @@ def garbage(server):
                     noise = os.urandom(random.randrange(1, 2000)).replace(b"\0", b"\n")
                     connection.sendall(noise + b'\n{"id":1,"op":' + os.urandom(5) + b"}\n")
                     lines += noise.count(b"\n") + 2
+            with server.connect(server.http) as connection:
+                kind = random.randrange(3)
+                noise = os.urandom(random.randrange(1, 2000))
+                connection.sendall([noise + b"\r\n\r\n", b"GET /" + noise.replace(b"\r\n", b"") + b" HTTP/1.1\r\n\r\n",
+                                    http_request(prompt="a", max_tokens=1)[:-random.randrange(1, 30)] + noise][kind])
         except OSError:
             pass
     return lines
@@ -103,6 +150,8 @@ import json, socket, time
 connection = socket.create_connection(("127.0.0.1", {server.port}))
 for number in range(5):
     connection.sendall((json.dumps(dict(id=number, prompt="a", max_tokens=900, ignore_eos=True, stream=True)) + "\\n").encode())
+other = socket.create_connection(("127.0.0.1", {server.http}))
+other.sendall({http_request(prompt="a", max_tokens=900, ignore_eos=True, stream=True)!r})
 time.sleep(60)"""])
         time.sleep(0.2)
         client.kill()
@@ -111,9 +160,9 @@ time.sleep(60)"""])
 
 def many_connections(server):
     for number in range(10_000):
-        connection = server.connect()
+        connection = server.connect(server.http if number % 2 else None)
         if number % 3 == 0:
-            connection.sendall(b"hello\n")
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" if number % 2 else b"hello\n")
         if number % 5 == 0:  # a reset instead of an end
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
@@ -127,7 +176,13 @@ def end_under_load(server):
         send(connection, id=1, prompt=PROMPT, max_tokens=500, ignore_eos=True)
         ends.append(json.loads(connection.makefile().readline()).get("finish_reason"))
 
-    threads = [threading.Thread(target=last) for _ in range(8)]
+    def last_over_http():
+        connection = http.client.HTTPConnection("127.0.0.1", server.http)
+        connection.request("POST", "/v1/completions", json.dumps({
+            "prompt": PROMPT, "max_tokens": 500, "ignore_eos": True}), {"Content-Type": "application/json"})
+        ends.append(json.loads(connection.getresponse().read())["choices"][0]["finish_reason"])
+
+    threads = [threading.Thread(target=kind) for kind in (last, last_over_http) for _ in range(4)]
     for thread in threads:
         thread.start()
     time.sleep(0.2)
@@ -144,7 +199,7 @@ def main():
         shutil.copytree(f"{REPOSITORY}/models/adapters/{name}", f"{folder}/{name}")
     server = Server(folder)
     try:
-        clients = [WellBehaved(server, seed) for seed in range(3)]
+        clients = [WellBehaved(server, seed) for seed in range(2)] + [WellBehavedOverHTTP(server, seed) for seed in range(2)]
         for client in clients:
             client.start()
         time.sleep(2)
@@ -153,6 +208,9 @@ def main():
         half = [server.connect() for _ in range(100)]
         for connection in half:
             connection.sendall(b'{"id":1,"prompt":"abc')
+        for rest in (10, 200):
+            half.append(server.connect(server.http))
+            half[-1].sendall(http_request(prompt="abc")[:-rest])
         print("garbage lines:", garbage(server))
         shutil.copytree(f"{folder}/topic", f"{folder}/broken")
         os.truncate(f"{folder}/broken/adapter_model.safetensors", 1000)
