@@ -1,7 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults check-clients dependencies
+	check-faults check-clients check-chat check-templates dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -42,6 +42,15 @@ check-clients: build
 	test -d .venv-clients || python3 -m venv .venv-clients
 	.venv-clients/bin/pip install --quiet --requirement Tests/Clients/requirements.txt
 	.venv-clients/bin/python -m pytest -q Tests/Clients
+
+# Twenty conversations with a real model, which comes from PyPI, beside transformers.
+check-chat: build
+	python3 Tests/Chat/conversations.py
+
+# Damaged templates and conversations; MUTATIONS=1000 is a quick look.
+check-templates: MUTATIONS = 100000
+check-templates: build
+	python3 Tests/Chat/mutations.py $(MUTATIONS)
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

@@ -1,10 +1,14 @@
-"""Writes templates/rules.jsonl: Jinja snippets, one rule each, as transformers (jinja2 in its sandbox) renders them."""
+"""Writes templates/rules.jsonl: Jinja snippets, one rule each, and templates/chats.json: whole templates with
+conversations, as transformers (jinja2 in its sandbox) renders them."""
 
+import datetime
 import json
 import pathlib
 
 import jinja2
 from transformers.utils import chat_template_utils
+
+import chat_templates
 
 DATA = {
     "text": "  Grüße, <b>it's</b>\n a-b c_d ",
@@ -91,8 +95,39 @@ def render(template):
         return {"error": str(error)}
 
 
+NOW = "2026-03-05T14:07:09"
+
+
+class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromisoformat(NOW)
+
+
+def chat(template, conversation):
+    """A conversation's prompt, or how it is refused."""
+    variables = dict(bos_token="<s>", eos_token="</s>", **conversation.get("kwargs", {}))
+    chat_template_utils.datetime = Clock
+    try:
+        (text,), _ = chat_template_utils.render_jinja_template(
+            [conversation["messages"]], tools=conversation.get("tools"), documents=conversation.get("documents"),
+            chat_template=template, add_generation_prompt=conversation.get("add_generation_prompt", False), **variables)
+        return {"expected": text}
+    except Exception as error:
+        return {"raised" if type(error) is jinja2.exceptions.TemplateError else "error": str(error)}
+
+
+def chats():
+    conversations = [dict(conversation, now=NOW, bos_token="<s>", eos_token="</s>")
+                     for conversation in chat_templates.CONVERSATIONS]
+    return {"conversations": conversations, "templates": [
+        {"name": name, "template": template, "answers": [chat(template, given) for given in conversations]}
+        for name, template in chat_templates.TEMPLATES.items()]}
+
+
 folder = pathlib.Path(__file__).parent.parent / "templates"
 folder.mkdir(exist_ok=True)
 with open(folder / "rules.jsonl", "w") as file:
     for rule, template in RULES.items():
         print(json.dumps({"rule": rule, "template": template, "data": DATA, **render(template)}, ensure_ascii=False), file=file)
+(folder / "chats.json").write_text(json.dumps(chats(), ensure_ascii=False, indent=1) + "\n")
