@@ -117,6 +117,7 @@ def main():
     dice = random.Random(options.seed)
     source, templates, conversations = cases()
     renderer, rendered, worst, slowest = Renderer(options.bin), 0, 0, None
+    renderer.answer({"chat_template": "", "messages": []})  # its start is no mutation's
     for number in range(options.count):
         asked = request(templates, conversations, dice)
         start = time.monotonic()
