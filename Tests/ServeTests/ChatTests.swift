@@ -31,7 +31,7 @@ import Testing
         let server = try await TestServer(model: folder.path)
         let client = try await server.connect()
         let chat = try await client.ask(#"{"id":1,\#(Self.messages),"max_tokens":5,"ignore_eos":true}"#)
-        let text = try JSONValue.string(Self.rendered).text
+        let text = JSONValue.string(Self.rendered).text
         let raw = try await client.ask(
             #"{"id":2,"prompt":\#(text),"no_special":true,"max_tokens":5,"ignore_eos":true}"#)
         #expect(chat.tokenIDs.count == 5 && chat.tokenIDs == raw.tokenIDs)

@@ -1,5 +1,5 @@
 package import DoraRuntime
-package import DoraText
+import DoraText
 
 /// What the engine is asked: prompts become token ids.
 extension LineRequest.Generate {
