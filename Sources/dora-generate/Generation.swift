@@ -118,6 +118,6 @@ struct Generation {
                 + (completion.decodeRate.map { " (\(rounded($0)) tokens/s)" } ?? ""),
             "matrices \(model.weights.matrixBytes) bytes, peak memory \(peakMemory().map { "\($0)" } ?? "?") bytes",
         ]
-        Terminal.note((["", "-- statistics"] + lines).joined(separator: "\n"))
+        for line in ["", "-- statistics"] + lines { Terminal.note(line) }
     }
 }

@@ -64,7 +64,8 @@ struct RemoteGeneration {
             Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs || command.chat.chat)
         }
         if command.stats, let timing = last["timing"] {
-            Terminal.note("-- statistics\n" + (try timing.jsonLine))
+            Terminal.note("-- statistics")
+            Terminal.note(try timing.jsonLine)
         }
     }
 

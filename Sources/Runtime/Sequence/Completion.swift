@@ -43,6 +43,9 @@ extension GenerationRequest {
     /// Whether a model can answer this.
     func check(vocabularySize: Int, context: Int, eosIDs: [Int]) throws(RuntimeError) {
         try Self.check(prompt, vocabularySize: vocabularySize, context: context)
+        if let id = stopIDs.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+            throw .stopOutOfRange(id: id, vocabularySize: vocabularySize)
+        }
         try choices?.check(
             prompt: prompt.count, vocabularySize: vocabularySize, context: context, eosIDs: eosIDs)
     }

@@ -1,4 +1,5 @@
 package import DoraLoader
+import DoraText
 
 #if canImport(Glibc)
 import Glibc
@@ -21,8 +22,8 @@ package enum Terminal {
         throw Closed(reason: code == EPIPE ? nil : String(cString: strerror(code)))
     }
 
-    /// Writes one line to standard error.
-    package static func note(_ line: String) { _ = writeAll(line + "\n", to: STDERR_FILENO) }
+    /// Writes one line to standard error, whatever is quoted in it.
+    package static func note(_ line: String) { _ = writeAll(line.printable + "\n", to: STDERR_FILENO) }
 
     package static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 

@@ -60,6 +60,11 @@ package struct ChatFormat: Sendable {
             variables: conversation.variables, clock: clock)
     }
 
+    /// What is wrong where a template makes nothing of a conversation.
+    package var emptyPrompt: TemplateError {
+        TemplateError(.messages, template: source, message: "the template makes nothing of the conversation")
+    }
+
     /// As transformers chooses: `tool_use` if there are tools and such a template, else `default`.
     private func template(hasTools: Bool) throws(TemplateError) -> ChatTemplate {
         func named(_ name: String) -> Template? { templates.last { $0.name == name }?.template }
