@@ -1,0 +1,106 @@
+"""Configurations as other versions of transformers spell them; a key that holds its class's default may be missing."""
+
+import typing
+
+import transformers
+
+ROPE_TYPES = ("sliding_attention", "full_attention")
+# Never left out: without them there is no telling what a file is.
+KEPT = {"model_type", "head_dim", "architectures", "dtype", "torch_dtype", "vocab_size", "hidden_size", "intermediate_size",
+        "num_hidden_layers", "num_attention_heads", "text_config", "vision_config", "rope_parameters", "rope_scaling",
+        "transformers_version", "layer_types"}
+# What transformers 4 wrote into files and nobody reads.
+INERT = {"use_cache": True, "attention_dropout": 0.0, "initializer_range": 0.02, "_name_or_path": "somewhere/else"}
+
+
+def respell(config, cls, family, r):
+    """`config` (a dictionary, as saved) in a random spelling."""
+    old = not family.new and r.random() < 0.5
+    if family.wraps:
+        text = config["text_config"]
+        text_cls = type(transformers.AutoConfig.for_model(text["model_type"]))
+        config["text_config"] = fields(text, text_cls, old, r)
+        if old:
+            config["torch_dtype"] = config.pop("dtype", None)
+        return config
+    return fields(config, cls, old, r)
+
+
+def fields(config, cls, old, r):
+    defaults = cls().to_dict()
+    if old:
+        config = version4(config, r)
+    if pattern := fitting_pattern(config, defaults):
+        # Where layers are regular, the older key says so; where it is the default, none need to.
+        if r.random() < 0.6:
+            del config["layer_types"]
+            if pattern != DEFAULT_PATTERNS[config["model_type"]] or r.random() < 0.5:
+                config["sliding_window_pattern"] = pattern
+    for key, value in list(config.items()):
+        if key not in KEPT and key in defaults and defaults[key] == value and r.random() < 0.5:
+            del config[key]
+    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    # In ministral and with ntk-alpha transformers 5.23 itself stumbles over a head_dim that is not there.
+    derives = config["model_type"] not in ("ministral", "hunyuan_v1_dense")
+    if config.get("num_key_value_heads") == heads and nullable(cls, "num_key_value_heads") and r.random() < 0.5:
+        config["num_key_value_heads"] = None
+    if derives and config.get("head_dim") == hidden // heads and nullable(cls, "head_dim") and r.random() < 0.5:
+        config["head_dim"] = None
+    config |= {key: value for key, value in INERT.items() if r.random() < 0.1}
+    return config
+
+
+DEFAULT_PATTERNS = {"gemma3_text": 6, "cohere2": 4}
+
+
+def fitting_pattern(config, defaults):
+    """The distance of full layers, if they are regular and the family has a key for that."""
+    if config["model_type"] not in DEFAULT_PATTERNS or "layer_types" not in config:
+        return None
+    types = config["layer_types"]
+    for every in (2, 3, 4, 6):
+        if types == ["full_attention" if (i + 1) % every == 0 else "sliding_attention" for i in range(len(types))]:
+            return every
+    return None
+
+
+def nullable(cls, key):
+    try:
+        return type(None) in typing.get_args(typing.get_type_hints(cls)[key])
+    except (KeyError, NameError):
+        return False
+
+
+def version4(config, r):
+    """rope_theta, rope_scaling and partial_rotary_factor in place of rope_parameters; torch_dtype."""
+    if "dtype" in config:
+        config["torch_dtype"] = config.pop("dtype")
+    config["transformers_version"] = r.choice(("4.38.0", "4.51.3"))
+    rope = config.pop("rope_parameters", None)
+    if rope is None:
+        return config
+    if all(key in ROPE_TYPES for key in rope):
+        full, sliding = rope.get("full_attention"), rope.get("sliding_attention")
+        if config["model_type"] == "gemma3_text" and sliding:
+            config["rope_local_base_freq"] = sliding["rope_theta"]
+        rope = full or dict(rope_type="default", rope_theta=sliding["rope_theta"])
+    rope = dict(rope)
+    config["rope_theta"] = rope.pop("rope_theta")
+    fraction = rope.pop("partial_rotary_factor", None)
+    if fraction is not None:
+        config["partial_rotary_factor"] = fraction
+    kind = rope.pop("rope_type")
+    rope.pop("type", None)
+    if "mrope_section" in rope:
+        word = "mrope" if config["model_type"].startswith("qwen2") and r.random() < 0.5 else "default"
+        rope = {"type": word, **rope} if r.random() < 0.5 else {"rope_type": word, "type": word, **rope}
+        config["rope_scaling"] = rope
+    elif kind == "default":
+        if r.random() < 0.5:
+            config["rope_scaling"] = None
+    else:
+        if config["model_type"] == "phi3":
+            rope.pop("original_max_position_embeddings", None)
+        names = r.choice((("type",), ("rope_type",), ("type", "rope_type")))
+        config["rope_scaling"] = {**{name: kind for name in names}, **rope}
+    return config
