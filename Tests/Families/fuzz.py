@@ -32,6 +32,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NEW, TOP = 8, 5
+# transformers' own rounding grows with the logits: check_reference.py shows it to be half the tolerance already.
+LOUD, LOUD_TOLERANCE = 16, 5e-4
 BIN = HERE.parent.parent / ".build/release"
 
 
@@ -77,7 +79,9 @@ def compare_generated(outcome, name, model, prompt, reply, tolerance):
         return
     logits = reference.decoding(model, prompt + ids[:-1], len(prompt))
     rows = reference.logprobs(logits)
-    outcome.largest = max(outcome.largest, logits.abs().max().item())
+    largest = logits.abs().max().item()
+    outcome.largest = max(outcome.largest, largest)
+    tolerance = LOUD_TOLERANCE if largest > LOUD else tolerance
     for step, (token, row, entry) in enumerate(zip(ids, rows, reply["logprobs"], strict=True)):
         best = row.argmax().item()
         if best != token:
@@ -93,7 +97,9 @@ def compare_generated(outcome, name, model, prompt, reply, tolerance):
 def compare_scored(outcome, name, model, prompt, reply, tolerance):
     import reference
 
-    rows = reference.logprobs(reference.whole(model, prompt)[:-1])
+    logits = reference.whole(model, prompt)[:-1]
+    tolerance = LOUD_TOLERANCE if logits.abs().max() > LOUD else tolerance
+    rows = reference.logprobs(logits)
     for position, (token, row, entry) in enumerate(zip(prompt[1:], rows, reply["logprobs"], strict=True)):
         check(outcome, f"{name}, score of {len(prompt)} at {position + 1}", row, [(token, entry["logprob"])], tolerance)
 

@@ -66,7 +66,8 @@ def fill(model, family, seed):
         elif "norm" in name.split(".", 3)[-1] or parameter.ndim == 1:
             parameter.uniform_(0.5, 1.5, generator=generator).sub_(1.0 if family.one_plus else 0.0)
         elif "embed_tokens" in name:
-            normal(parameter, 0.3 if tied else 0.6)
+            # Gemma multiplies what it reads by √hidden, which would drown the layers; the head is this matrix, too.
+            normal(parameter, (0.15 if "Gemma" in family.model else 0.3) if tied else 0.6)
         elif "lm_head" in name:
             normal(parameter, 0.3)
         else:

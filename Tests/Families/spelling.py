@@ -79,7 +79,10 @@ def version4(config, r):
     rope = config.pop("rope_parameters", None)
     if rope is None:
         return config
+    # In a rope for each kind of layer, transformers 5.23 does not read `type`.
+    names = r.choice((("type",), ("rope_type",), ("type", "rope_type")))
     if all(key in ROPE_TYPES for key in rope):
+        names = r.choice((("rope_type",), ("type", "rope_type")))
         full, sliding = rope.get("full_attention"), rope.get("sliding_attention")
         if config["model_type"] == "gemma3_text" and sliding:
             config["rope_local_base_freq"] = sliding["rope_theta"]
@@ -101,6 +104,5 @@ def version4(config, r):
     else:
         if config["model_type"] == "phi3":
             rope.pop("original_max_position_embeddings", None)
-        names = r.choice((("type",), ("rope_type",), ("type", "rope_type")))
         config["rope_scaling"] = {**{name: kind for name in names}, **rope}
     return config
