@@ -56,11 +56,9 @@ def write_base(name, family, config, words, folder):
     path = folder / "config.json"
     saved = json.loads(path.read_text())
     if words == "v4":
-        r = random.Random(name)
-        if "text_config" in saved:
-            saved["text_config"] = spelling.version4(saved["text_config"], r)
-        else:
-            saved = spelling.version4(saved, r)
+        r, text = random.Random(name), saved.get("text_config", saved)
+        text = spelling.version4(spelling.without_layer_types(text, type(models.text_config(model.config))), r)
+        saved = saved | dict(text_config=text) if "text_config" in saved else text
     write_json(path, saved, indent=2)
     (folder / "generation_config.json").unlink(missing_ok=True)
 

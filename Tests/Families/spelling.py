@@ -1,5 +1,6 @@
 """Configurations as other versions of transformers spell them; a key that holds its class's default may be missing."""
 
+import copy
 import typing
 
 import transformers
@@ -30,12 +31,8 @@ def fields(config, cls, old, r):
     defaults = cls().to_dict()
     if old:
         config = version4(config, r)
-    if pattern := fitting_pattern(config, defaults):
-        # Where layers are regular, the older key says so; where it is the default, none need to.
-        if r.random() < 0.6:
-            del config["layer_types"]
-            if pattern != DEFAULT_PATTERNS[config["model_type"]] or r.random() < 0.5:
-                config["sliding_window_pattern"] = pattern
+    if r.random() < 0.6:
+        config = without_layer_types(config, cls)
     for key, value in list(config.items()):
         if key not in KEPT and key in defaults and defaults[key] == value and r.random() < 0.5:
             del config[key]
@@ -50,18 +47,23 @@ def fields(config, cls, old, r):
     return config
 
 
-DEFAULT_PATTERNS = {"gemma3_text": 6, "cohere2": 4}
+# Families whose older files say how often a layer sees all.
+PATTERNED = ("gemma3_text", "cohere2")
 
 
-def fitting_pattern(config, defaults):
-    """The distance of full layers, if they are regular and the family has a key for that."""
-    if config["model_type"] not in DEFAULT_PATTERNS or "layer_types" not in config:
-        return None
-    types = config["layer_types"]
-    for every in (2, 3, 4, 6):
-        if types == ["full_attention" if (i + 1) % every == 0 else "sliding_attention" for i in range(len(types))]:
-            return every
-    return None
+def without_layer_types(config, cls):
+    """Where the list follows from other keys, without it; in some families, with the distance of full layers in its place."""
+    if (types := config.get("layer_types")) is None:
+        return config
+    rest = {key: value for key, value in config.items() if key != "layer_types"}
+    patterns = (2, 3, 4) if config["model_type"] in PATTERNED else ()
+    for more in ({}, *({"sliding_window_pattern": pattern} for pattern in patterns)):
+        try:
+            if cls(**copy.deepcopy(rest | more)).layer_types == types:
+                return rest | more
+        except (ZeroDivisionError, TypeError):  # exaone4: the pattern of a null window, or one in letters
+            pass
+    return config
 
 
 def nullable(cls, key):
