@@ -293,13 +293,11 @@ def qwen3_vl(r):
     return c
 
 
-SIGLIP = dict(
-    model_type="siglip_vision_model", hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
-    image_size=28, patch_size=14)
-PIXTRAL = dict(
-    model_type="pixtral", hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, head_dim=8,
-    image_size=28, patch_size=14)
-QWEN_VISION = dict(depth=1, hidden_size=16, intermediate_size=24, num_heads=2, patch_size=14)
+# Towers that text never meets, as small as they can be.
+TOWER = dict(hidden_size=8, intermediate_size=8, patch_size=4)
+SIGLIP = TOWER | dict(model_type="siglip_vision_model", num_hidden_layers=1, num_attention_heads=2, image_size=8)
+PIXTRAL = TOWER | dict(model_type="pixtral", num_hidden_layers=1, num_attention_heads=1, head_dim=8, image_size=8)
+QWEN_VISION = TOWER | dict(depth=1, num_heads=1)
 
 FAMILIES = {
     "llama": Family("LlamaConfig", "LlamaForCausalLM", llama),
@@ -338,7 +336,7 @@ FAMILIES = {
         "Mistral3Config", "Mistral3ForConditionalGeneration", ministral3, wraps="ministral3", vision=PIXTRAL, new=True),
     "qwen2_5_vl": Family(
         "Qwen2_5_VLConfig", "Qwen2_5_VLForConditionalGeneration", qwen25_vl, wraps="qwen2_5_vl_text",
-        vision=QWEN_VISION | dict(fullatt_block_indexes=[0], window_size=28)),
+        vision=QWEN_VISION | dict(fullatt_block_indexes=[0], window_size=8)),
     "qwen3_vl": Family(
         "Qwen3VLConfig", "Qwen3VLForConditionalGeneration", qwen3_vl, wraps="qwen3_vl_text",
         vision=QWEN_VISION | dict(num_position_embeddings=16, deepstack_visual_indexes=[0])),

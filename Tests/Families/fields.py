@@ -10,10 +10,12 @@ dora for the same text's log probabilities. The verdicts:
     refused    dora refuses; transformers answers, and otherwise than before. Allowed, but listed: it may be worth a feature
     strict     dora refuses; to transformers the field makes no difference. Listed: it may be too strict
     both       neither takes it, or transformers finds that the file lacks or has other tensors, and dora refuses
+    lenient    dora takes null where transformers 5 asks for a value; transformers 4 did not
     LENIENT    dora answers where transformers fails or the file's tensors do not fit: to be looked at
     WRONG      dora answers otherwise than transformers
 
-Ends non-zero where anything is WRONG or LENIENT, or where a value of MUST_REFUSE is not refused by a message that names its key.
+Ends non-zero where anything is WRONG or LENIENT, or where a value of MUST_REFUSE is not refused by a message that
+names its key.
 """
 
 import argparse
@@ -184,9 +186,9 @@ def distance(a, b):
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-def verdict(before, expected, found):
+def verdict(before, expected, found, value):
     if isinstance(expected, str):
-        return "both" if isinstance(found, str) else "LENIENT"
+        return "both" if isinstance(found, str) else "lenient" if value is None else "LENIENT"
     if isinstance(found, str):
         return "strict" if distance(before, expected) < 1e-5 else "refused"
     return "equal" if distance(expected, found) < 2e-4 else "WRONG"
@@ -210,16 +212,21 @@ def check(name, binary, show):
             found = ours(binary, folder, prompt) if binary else "not asked"
             shown = "left out" if value is DROP else json.dumps(value)[:50]
             if must_refuse:
-                word = "both" if isinstance(found, str) and (not binary or key in found) else "NOT REFUSED BY NAME"
+                if not binary:
+                    continue
+                word = "both" if isinstance(found, str) and key in found else "NOT REFUSED BY NAME"
                 expected = "must be refused"
             else:
                 expected = theirs(family, folder, prompt)
-                word = verdict(before, expected, found)
+                word = verdict(before, expected, found, value)
+            if not binary:  # what the field does to transformers
+                word = "fails" if isinstance(expected, str) else "inert" if word == "strict" else "matters"
+                found = expected if isinstance(expected, str) else f"by {distance(before, expected):.1e}"
             counts[word] += 1
             failed |= word.isupper()
             if word not in ("equal", "both") and show:
-                detail = found if isinstance(found, str) else expected if isinstance(expected, str) else (
-                    f"off by {distance(expected, found):.1e}")
+                detail = next((text for text in (found, expected) if isinstance(text, str)), None)
+                detail = detail or f"off by {distance(expected, found):.1e}"
                 print(f"  {name}: {key} = {shown}: {word}: {detail}".replace("\n", " ")[:240], flush=True)
     print(f"{name:22} {dict(counts)}", flush=True)
     return failed

@@ -47,7 +47,8 @@ CONFIGS = {
         3, tied=True, head_dim=8, **NARROW, query_pre_attn_scalar=10, sliding_window=6, attn_logit_softcapping=2.0,
         final_logit_softcapping=5.0), "v4"),
     "gemma3_text": ("gemma3_text", shaped(
-        3, tied=True, head_dim=8, **NARROW, query_pre_attn_scalar=10, rope=BY_TYPE, final_logit_softcapping=5.0, **TYPED), "v4"),
+        3, tied=True, head_dim=8, **NARROW, query_pre_attn_scalar=10, rope=BY_TYPE, final_logit_softcapping=5.0,
+        **TYPED), "v4"),
     "phi": ("phi", shaped(qk_layernorm=True, rope=DEFAULT | dict(partial_rotary_factor=0.5)), "v4"),
     "phi3": ("phi3", shaped(
         sliding_window=24, rope=longrope(3) | dict(partial_rotary_factor=0.75), original_max_position_embeddings=16,
@@ -62,7 +63,8 @@ CONFIGS = {
     "cohere": ("cohere", shaped(tied=True, use_qk_norm=True, logit_scale=1.5), "v4"),
     "cohere2": ("cohere2", shaped(3, tied=True, logit_scale=1.5, **TYPED), "v4"),
     "glm": ("glm", shaped(head_dim=8, **NARROW, rope=DEFAULT | dict(partial_rotary_factor=0.5)), "v4"),
-    "glm4": ("glm4", shaped(head_dim=8, **NARROW, attention_bias=False, rope=DEFAULT | dict(partial_rotary_factor=0.5)), "v5"),
+    "glm4": ("glm4", shaped(
+        head_dim=8, **NARROW, attention_bias=False, rope=DEFAULT | dict(partial_rotary_factor=0.5)), "v5"),
     "exaone4": ("exaone4", shaped(3, sliding_window_pattern=2, rope=LLAMA3, **TYPED), "v4"),
     "seed_oss": ("seed_oss", shaped(head_dim=8, **NARROW, attention_out_bias=True, mlp_bias=True), "v5"),
     "hunyuan_v1_dense": ("hunyuan_v1_dense", shaped(head_dim=8, rope=DYNAMIC | dict(factor=1.0, alpha=1000.0)), "v4"),
@@ -85,5 +87,5 @@ CONFIGS = {
 }
 
 # fixture -> how bitsandbytes stores it beside; all are also quantized at load.
-STORED = {"qwen2": "nf4", "phi3": "nf4-double", "starcoder2": "int8", "gemma3": "int8"}
+STORED = {"phi3": "nf4-double", "starcoder2": "int8", "gemma3": "int8"}
 LOADED = ("int8", "nf4")

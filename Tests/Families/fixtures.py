@@ -5,11 +5,11 @@
     <fixture>/base-<form>/   the same as bitsandbytes stores it, for some
     <fixture>/dora/          DoRA of rank 2 on every linear layer (all-linear)
     <fixture>/lora/          rank-stabilized LoRA of rank 2 on a few
-    <fixture>/golden.json    {"cases": [...]}, each as Tests/Fixtures/make/README.md describes it; `base` and `adapter` are
-                             paths from Tests/Fixtures/families
+    <fixture>/golden.json    {"cases": [...]}, each as Tests/Fixtures/make/README.md describes it; `base` and `adapter`
+                             are paths from Tests/Fixtures/families
 
-The reference is reference.py's: transformers' forward of the very files in F32 with PEFT's adapter unmerged on top; quantized
-linear layers are decoded by Tests/Fixtures/make/decode.py first. Prompts have 13 and 40 ids, answers 8.
+The reference is reference.py's: transformers' forward of the very files in F32 with PEFT's adapter unmerged on top;
+quantized linear layers are decoded by Tests/Fixtures/make/decode.py first. Prompts have 13 and 40 ids, answers 8.
 """
 
 import json
@@ -72,7 +72,7 @@ def quantized(family, folder, form, into=None):
         stored.save_pretrained(into)
         (into / "generation_config.json").unlink(missing_ok=True)
     model = models.load(family, folder)
-    decoded = decode.all_linears({key: value for key, value in stored.state_dict().items()})
+    decoded = decode.all_linears(stored.state_dict())
     assert decoded
     for module, weight in decoded.items():
         model.get_parameter(f"{module}.weight").copy_(torch.from_numpy(weight))
@@ -119,7 +119,8 @@ def answer(model, name, length, others):
         logits = reference.decoding(model, prompt + tokens[:-1], length)
         two = logits.topk(2).values
         gap = (two[:, 0] - two[:, 1]).min().item()
-        if len(set(tokens)) >= 3 and (best is None or gap > best[0]) and not any(greedy(m, prompt) == tokens for m in others):
+        better = len(set(tokens)) >= 3 and (best is None or gap > best[0])
+        if better and not any(greedy(other, prompt) == tokens for other in others):
             best = gap, prompt, tokens, logits
             if gap > GAP:
                 break

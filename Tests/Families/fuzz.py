@@ -7,8 +7,9 @@
 
 Each case draws a configuration, writes it in a random spelling and type, and two adapters with PEFT; then asks one
 dora-serve for greedy texts and scores of the base and of both. Prompts end around windows and the lengths at which a
-rope changes. The reference is what transformers loads from the same files, in F32. A family fails if a token differs, unless two
-are as likely, if a log probability deviates by more than the family's tolerance, or if a model is refused. Needs what
+rope changes. The reference is what transformers loads from the same files, in F32, along the text that dora made: at
+each step its likeliest token must be dora's. A case fails if a token differs, unless two are as likely, if a log
+probability deviates by more than the tolerance, or if a model is refused. Needs what
 Tests/Fixtures/make/requirements.txt lists.
 """
 

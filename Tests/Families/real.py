@@ -99,7 +99,8 @@ def main():
     parser.add_argument("--prompts", type=int, default=50)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache/dora", help="folder to keep models in (%(default)s)")
+    parser.add_argument("--work", type=Path, default=Path.home() / ".cache/dora",
+                        help="folder to keep models in (%(default)s)")
     parser.add_argument("--bin", type=Path, default=ROOT / ".build/release", help="folder of this project's programs")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

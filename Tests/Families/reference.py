@@ -3,10 +3,10 @@
 A step of decoding sees keys that were rotated when they were computed. With most ropes that is the same as computing
 the whole text anew; two are not so:
 
-- dynamic: from `max_position_embeddings` on, each length has its own base. Cached keys stay as they are. transformers keeps the base in the
-  model, from one text to the next; here each text begins with a fresh one.
-- longrope: the factors follow from the length of the step, for all its positions. Where a text crosses the limit, transformers
-  computes all its keys anew, as Phi-3 does there.
+- dynamic: from `max_position_embeddings` on, each length has its own base. Cached keys stay as they are. transformers
+  keeps the base in the model, from one text to the next; here each text begins with a fresh one.
+- longrope: the factors follow from the length of the step, for all its positions. Where a text crosses the limit, all
+  its keys are computed anew, as transformers does in Phi-3.
 """
 
 import torch

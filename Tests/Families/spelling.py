@@ -52,7 +52,7 @@ PATTERNED = ("gemma3_text", "cohere2")
 
 
 def without_layer_types(config, cls):
-    """Where the list follows from other keys, without it; in some families, with the distance of full layers in its place."""
+    """Where the list follows from other keys, without it; or with the distance of full layers in its place."""
     if (types := config.get("layer_types")) is None:
         return config
     rest = {key: value for key, value in config.items() if key != "layer_types"}
