@@ -146,7 +146,7 @@ def phi3(r):
         rms_norm_eps=eps(r), sliding_window=r.choice((None, None, window(r))))
     c["rope_parameters"] = rope(r, c, ("default", "longrope", "longrope"), (0.5, 0.75, 1.0))
     c["original_max_position_embeddings"] = c["rope_parameters"].get("original_max_position_embeddings", 64)
-    c["max_position_embeddings"] = c["original_max_position_embeddings"] * r.choice((1, 2, 8))
+    c["max_position_embeddings"] = c["original_max_position_embeddings"] * r.choice((1, 2, 8, 8))
     if r.random() < 0.9:
         c["rope_parameters"].pop("factor", None)
     return c

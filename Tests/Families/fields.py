@@ -59,7 +59,7 @@ PRESENT = {
     "final_logit_softcapping": [DROP, None, 1.0], "embedding_multiplier": [DROP, 2.0], "logits_scaling": [DROP, 3.0],
     "residual_multiplier": [DROP, 0.9], "attention_multiplier": [DROP, 0.5], "logit_scale": [DROP, 0.7, None],
     "clip_qkv": [DROP, None, 0.1], "no_rope_layers": [DROP, "none"], "no_rope_layer_interval": [DROP, 2],
-    "original_max_position_embeddings": [DROP, 32], "max_position_embeddings": [DROP, 32, 128],
+    "original_max_position_embeddings": [DROP, 32], "max_position_embeddings": [DROP, 48, 128],
     "pretraining_tp": [2], "initializer_range": [0.5], "use_cache": [False], "pad_token_id": [5],
 }
 # Fields within a rope, in either spelling.
@@ -97,7 +97,7 @@ def changed(config, key, value):
     text = config.get("text_config", config)
     if key in ("tie_word_embeddings", "model_type", "quantization_config"):
         text = config
-    layers = text["num_hidden_layers"]
+    layers = config.get("text_config", config)["num_hidden_layers"]
     if value is DROP:
         text.pop(key, None)
     elif key == "layer_types":
@@ -175,7 +175,7 @@ def theirs(family, folder, prompt):
 
 def ours(binary, folder, prompt):
     try:
-        with Server(binary, folder, None, *EXACT, "--context", 64, "--kv-memory", "16MiB") as server:
+        with Server(binary, folder, None, *EXACT, "--kv-memory", "16MiB") as server:
             reply, = server.ask([dict(token_ids=prompt, no_special=True, score=True)])
     except Refused as refused:
         return str(refused)

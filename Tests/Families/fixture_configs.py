@@ -5,7 +5,7 @@ Windows hold six keys and ropes were made for sixteen positions, so that prompts
 
 DEFAULT = dict(rope_type="default", rope_theta=100.0)
 LINEAR = dict(rope_type="linear", rope_theta=100.0, factor=4.0)
-DYNAMIC = dict(rope_type="dynamic", rope_theta=100.0, factor=2.0)
+DYNAMIC = dict(rope_type="dynamic", rope_theta=100.0, factor=4.0)
 YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16)
 LLAMA3 = dict(
     rope_type="llama3", rope_theta=100.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,

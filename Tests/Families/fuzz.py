@@ -68,7 +68,7 @@ def prompts(r, model, vocabulary):
     if window := getattr(text, "sliding_window", None):
         limits = limits + [window]
     # The ids beyond may stand for images.
-    return [[r.randint(3, vocabulary - 6) for _ in range(n)] for n in lengths(r, limits, 120)]
+    return [[r.randint(3, vocabulary - 6) for _ in range(n)] for n in lengths(r, limits, min(120, ropes.context(text) - NEW))]
 
 
 def compare_generated(outcome, name, model, prompt, reply, tolerance):
@@ -155,8 +155,8 @@ def run(task):
         if options.reference_only:
             replies = None
         else:
-            with Server(options.bin / "dora-serve", folder / "base", folder / "adapters", *EXACT, "--context", 256,
-                        "--memory", "256MiB", "--kv-memory", "64MiB") as server:
+            bounds = ("--memory", "256MiB", "--kv-memory", "64MiB")
+            with Server(options.bin / "dora-serve", folder / "base", folder / "adapters", *EXACT, *bounds) as server:
                 replies = server.ask(requests)
         for (adapter, prompt, kind), reply in zip(asked, replies or []):
             title = adapter or "base"

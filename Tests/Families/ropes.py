@@ -75,6 +75,13 @@ def by_type(r, config, full=("default", "default", "linear", "yarn", "llama3"), 
     return found
 
 
+def context(config):
+    """The longest text that the model was made for: a dynamic rope stretches that by its factor."""
+    rope = config.rope_parameters or {}
+    stretched = rope.get("rope_type") == "dynamic" and not rope.get("alpha")
+    return int(config.max_position_embeddings * rope["factor"]) if stretched else config.max_position_embeddings
+
+
 def positions(config):
     """The lengths at which a rope changes: prompts should end around them."""
     rope = getattr(config, "rope_parameters", None) or {}
