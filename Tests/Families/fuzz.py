@@ -68,7 +68,8 @@ def prompts(r, model, vocabulary):
     if window := getattr(text, "sliding_window", None):
         limits = limits + [window]
     # The ids beyond may stand for images.
-    return [[r.randint(3, vocabulary - 6) for _ in range(n)] for n in lengths(r, limits, min(120, ropes.context(text) - NEW))]
+    longest = min(120, ropes.context(text) - NEW)
+    return [[r.randint(3, vocabulary - 6) for _ in range(n)] for n in lengths(r, limits, longest)]
 
 
 def compare_generated(outcome, name, model, prompt, reply, tolerance):
