@@ -14,8 +14,8 @@ struct Batch {
     private struct Running {
         let request: EngineRequest
         let adapter: AdapterIdentity?
-        let promptTokens: Int
-        let hasText: Bool
+        let prompt: [Int]
+        let language: Language
         var sequence: any RunningRequest
         let queueTime: Duration
         let mergeTime: Duration
@@ -51,6 +51,9 @@ struct Batch {
     var isEmpty: Bool { running.isEmpty }
     var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
 
+    /// Those that a sequence may have as far as memory goes.
+    private var positions: Int { min(context, blockBudget * KeyValueGeometry.blockPositions) }
+
     /// Blocks that a request takes at most, so that one admitted never lacks memory half-way.
     private func blocks(_ work: EngineRequest.Work) -> Int {
         let request: GenerationRequest
@@ -62,7 +65,8 @@ struct Batch {
             return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
         }
         let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
-        let tokens = isHuge ? context : min(sum, context)
+        // Who asks for as much as there is gets what memory holds, but one token at least.
+        let tokens = min(isHuge ? max(request.prompt.count + 1, positions) : sum, context)
         return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
     }
 
@@ -86,19 +90,26 @@ struct Batch {
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
             Running(
-                request: waiting.request, adapter: waiting.adapter, promptTokens: work.prompt.count,
-                hasText: model.language.tokenizer != nil,
+                request: waiting.request, adapter: waiting.adapter, prompt: work.prompt,
+                language: model.language,
                 sequence: sequence(of: work, by: model, cache: cache),
                 queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
                 charged: needed, held: held))
+        if waiting.request.streams {
+            let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
+            waiting.request.report(.started(start))
+        }
         return true
     }
 
     /// How much of a prompt's beginning may come from an earlier request: all but the tokens whose logits are wanted.
     private static func reusableTokens(of work: EngineRequest.Work) -> Int {
-        if case .score(let score) = work, score.continuations == nil { return 0 }
-        return work.prompt.count - 1
+        switch work {
+        case .score(let score) where score.continuations == nil: 0
+        case .generate(let request) where request.promptLogprobs != nil: 0
+        default: work.prompt.count - 1
+        }
     }
 
     private func sequence(
@@ -108,7 +119,7 @@ struct Batch {
         case .generate(let request):
             request.running(
                 weights: model.weights, cache: cache,
-                limits: RunningSequence.Limits(context: context, eosIDs: Set(model.language.eosIDs)),
+                limits: RunningSequence.Limits(context: positions, eosIDs: Set(model.language.eosIDs)),
                 tokenizer: model.language.tokenizer, width: { $0.width(blockBudget: blockBudget) })
         case .score(let request):
             RunningScore(
@@ -195,11 +206,13 @@ struct Batch {
     }
 
     private func report(_ text: String, of running: inout Running) {
-        guard running.request.streams, !text.isEmpty || !running.hasText else { return }
+        guard running.request.streams, !text.isEmpty || running.language.tokenizer == nil else { return }
         let tokens = running.sequence.tokenIDs.dropFirst(running.reportedTokens)
         if text.isEmpty && tokens.isEmpty { return }
+        let logprobs = running.sequence.logprobs.dropFirst(running.reportedTokens)
         running.reportedTokens += tokens.count
-        running.request.report(.piece(text: text, tokenIDs: Array(tokens)))
+        running.request.report(
+            .piece(text: text, tokenIDs: Array(tokens), logprobs: Array(logprobs)))
     }
 
     /// Leaves the full blocks of a sequence to those who will begin alike.
@@ -227,8 +240,8 @@ struct Batch {
         report(rest, of: &ended)
         let reply = EngineReply(
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
-            promptTokens: ended.promptTokens,
-            cachedTokens: ended.cachedTokens, queueTime: ended.queueTime, mergeTime: ended.mergeTime)
+            prompt: ended.prompt, language: ended.language, cachedTokens: ended.cachedTokens,
+            queueTime: ended.queueTime, mergeTime: ended.mergeTime)
         return Ended(request: ended.request, adapter: ended.adapter, outcome: .finished(reply))
     }
 }

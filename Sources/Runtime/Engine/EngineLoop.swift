@@ -216,7 +216,7 @@ struct EngineLoop {
             } else {
                 statistics.finished += 1
             }
-        case .piece: break
+        case .started, .piece: break
         }
         ended.request.report(ended.outcome)
     }
@@ -267,7 +267,7 @@ extension EngineReply {
         completion.finishReason = .cancelled
         return EngineReply(
             completion: completion, scores: nil, adapter: waiting.adapter,
-            promptTokens: waiting.prepared?.work.prompt.count ?? 0,
-            cachedTokens: 0, queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
+            prompt: waiting.prepared?.work.prompt ?? [], language: nil, cachedTokens: 0,
+            queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
     }
 }

@@ -81,9 +81,20 @@ struct PreparedWork: Sendable {
     }
 }
 
+/// A request that has left the queue.
+package struct EngineStart: Sendable {
+    /// Nil for the base.
+    package let adapter: AdapterIdentity?
+    /// That of the generation which answers.
+    package let language: Language
+    package let prompt: [Int]
+}
+
 package enum EngineEvent: Sendable {
-    /// The next piece of text, and the tokens since the last one.
-    case piece(text: String, tokenIDs: [Int])
+    /// The request is being computed; only to those who want pieces.
+    case started(EngineStart)
+    /// The next piece of text, and the tokens since the last one, with their log probabilities if these were asked for.
+    case piece(text: String, tokenIDs: [Int], logprobs: [TokenLogprob])
     case finished(EngineReply)
     case failed(EngineError)
 }
@@ -94,12 +105,16 @@ package struct EngineReply: Sendable {
     package let scores: Scores?
     /// Nil for the base.
     package let adapter: AdapterIdentity?
-    package let promptTokens: Int
+    package let prompt: [Int]
+    /// That of the generation which answered; nil if none came to.
+    package let language: Language?
     /// Prompt tokens whose keys and values an earlier request had left.
     package let cachedTokens: Int
     package let queueTime: Duration
     /// Waiting for the adapter to be merged.
     package let mergeTime: Duration
+
+    package var promptTokens: Int { prompt.count }
 }
 
 /// What happened to an adapter, for the log.

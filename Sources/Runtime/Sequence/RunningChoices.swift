@@ -22,6 +22,7 @@ struct RunningChoices: RunningRequest {
     var isFinished: Bool { score.isFinished }
     var pendingTokens: Int { score.pendingTokens }
     var tokenIDs: [Int] { isFinished ? decided.tokens : [] }
+    var logprobs: [TokenLogprob] { isFinished ? decided.answer.map { score.result.lists[$0] } ?? [] : [] }
     /// They are in the completion, beside the text.
     var scores: Scores? { nil }
 

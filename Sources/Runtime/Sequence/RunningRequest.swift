@@ -15,6 +15,8 @@ protocol RunningRequest {
     var pendingTokens: Int { get }
     /// What was generated so far.
     var tokenIDs: [Int] { get }
+    /// Their log probabilities, if they were asked for.
+    var logprobs: [TokenLogprob] { get }
     /// What was scored; nil if nothing was to be.
     var scores: Scores? { get }
 
@@ -63,6 +65,6 @@ extension RunningSequence: RunningRequest {
         _ logits: UnsafeBufferPointer<Float>, part: Int, token: Int,
         emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
-        try accept(logits, emit: emit)
+        try accept(logits, token: token, emit: emit)
     }
 }

@@ -64,6 +64,7 @@ struct RunningScore: RunningRequest {
     var isFinished: Bool { pending.isEmpty && waiting.isEmpty && branches.isEmpty }
     var isDecoding: Bool { false }
     var tokenIDs: [Int] { [] }
+    var logprobs: [TokenLogprob] { [] }
     var computedTokens: ArraySlice<Int> { request.prompt[..<cache.count] }
     var result: Scores { Scores(request: request, lists: lists) }
     var scores: Scores? { result }

@@ -20,7 +20,12 @@ struct RunningSequence {
     private var output: GrowingCompletion
     /// The constraint on the text, if it is one of several.
     private var walk: ChoiceWalk?
+    /// How many alternatives to report for the prompt's own tokens; nil if they are not scored.
+    private let promptTop: Int?
+    /// Until the first token is made, its indices are positions.
     private var pending: ArraySlice<Int>
+    /// Position of the first token of the step in hand, while the prompt is taken in.
+    private var position = 0
     private(set) var isFinished: Bool
     private let start = ContinuousClock.now
     private var firstToken: ContinuousClock.Instant?
@@ -38,6 +43,7 @@ struct RunningSequence {
         context = limits.context
         ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
         output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
+        promptTop = request.choices == nil ? request.promptLogprobs : nil
         walk = request.choices.map { ChoiceWalk($0, ends: limits.eosIDs) }
         // What every choice begins with is known.
         pending = (request.prompt + (walk?.tokens ?? []))[cache.count...]
@@ -47,6 +53,7 @@ struct RunningSequence {
     /// Whether the prompt has been taken in, so that each further step makes a token.
     var isDecoding: Bool { firstToken != nil }
     var tokenIDs: [Int] { walk?.tokens ?? output.completion.tokenIDs }
+    var logprobs: [TokenLogprob] { output.completion.logprobs }
     var pendingTokens: Int { pending.count }
     /// The tokens whose keys and values the cache holds.
     var computedTokens: ArraySlice<Int> {
@@ -55,19 +62,29 @@ struct RunningSequence {
             : (request.prompt + tokenIDs)[..<cache.count]
     }
 
-    /// The next tokens to compute; the logits of the last are wanted once none is left.
+    /// The next tokens to compute; the logits of the last are wanted once none is left, those of all if the prompt is
+    /// scored.
     mutating func nextPart(atMost count: Int) -> StepPart {
         let tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
+        position = tokens.startIndex
+        let scores = promptTop != nil && !isDecoding
         return StepPart(
-            weights: weights, cache: cache, tokens: tokens, logits: pending.isEmpty ? .last : .none)
+            weights: weights, cache: cache, tokens: tokens,
+            logits: scores ? .all : pending.isEmpty ? .last : .none)
     }
 
-    /// Takes the likeliest token, of those that are allowed, of the logits that were wanted.
+    /// Takes the likeliest token, of those that are allowed, of the logits that were wanted; or, before the prompt's end,
+    /// the probability of the token that stands there.
+    /// - Parameter token: whose logits these are, counted from the first of the step in hand.
     /// - Throws: `RuntimeError.notFinite`
     mutating func accept(
-        _ logits: UnsafeBufferPointer<Float>, emit: (_ id: Int, _ text: String) -> Bool
+        _ logits: UnsafeBufferPointer<Float>, token: Int, emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
+        if let promptTop, !isDecoding, position + token + 1 < request.prompt.count {
+            _ = try Logits.greedy(logits)
+            return output.record(prompt: request.prompt[position + token + 1], logits, top: promptTop)
+        }
         let now = ContinuousClock.now
         firstToken = firstToken ?? now
         lastToken = now

@@ -53,7 +53,7 @@ extension Connection {
             let request = LineRequest.Generate(prompt: .text(prompt))
             submit(serial, .standard, streams: false, request.work) { connection, event in
                 switch event {
-                case .piece: return
+                case .started, .piece: return
                 case .finished(let reply):
                     connection.answer(slot, PlainText.escape(reply.completion.text ?? ""))
                 case .failed(let error): connection.answer(slot, PlainText.line(for: error))
@@ -74,6 +74,7 @@ extension Connection {
         switch request.operation {
         case .generate(let request): answer(id, request)
         case .score(let request): answer(id, request)
+        case .openAI(let call): openAI(id, call)
         case .hello: return
         case .cancel(let target): cancel(id, target)
         case .ping: send(ResultLine(id: id, result: PingResult()))
@@ -118,10 +119,28 @@ extension Connection {
         }
     }
 
+    /// Each prompt is a request to the engine; the last that is answered brings the line.
+    private func openAI(_ id: RequestID?, _ call: OpenAICall) {
+        let request: OpenAIRequest
+        do throws(OpenAIError) {
+            request = try call.request(OpenAIOptions(model: state.model))
+        } catch { return send(OpenAILine(id: id, answer: .failure(error)).json) }
+        var gathering = OpenAIGathering(request, stamp: .reproducible(id: id?.description ?? "0"))
+        for index in request.prompts.indices {
+            let serial = newSerial(InFlight(id: id, isCancellable: true))
+            submit(serial, request.adapter, streams: false) { language, model in
+                try request.work(index, in: language, model: model)
+            } _: { connection, event in
+                guard let answer = gathering.take(event, of: index) else { return }
+                connection.send(OpenAILine(id: id, answer: answer).json)
+            }
+        }
+    }
+
     private func cancel(_ id: RequestID?, _ target: RequestID) {
-        let serial = inFlight.first { $0.value.id == target && $0.value.isCancellable }?.key
-        if let serial { session.cancel(serial) }
-        send(ResultLine(id: id, result: CancelResult(cancelled: serial != nil)))
+        let serials = inFlight.filter { $0.value.id == target && $0.value.isCancellable }.keys.sorted()
+        for serial in serials { session.cancel(serial) }
+        send(ResultLine(id: id, result: CancelResult(cancelled: !serials.isEmpty)))
     }
 
     // MARK: The engine
@@ -158,9 +177,11 @@ extension Connection {
 
     private func receive(_ serial: Int, _ event: EngineEvent, _ take: (Connection, EngineEvent) -> Void) {
         guard context != nil, let request = inFlight[serial] else { return }
-        if case .piece = event {
+        switch event {
+        case .started, .piece:
             take(self, event)
             return
+        case .finished, .failed: break
         }
         inFlight[serial] = nil
         state.log(event, connection: number, id: request.id)

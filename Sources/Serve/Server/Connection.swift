@@ -1,4 +1,5 @@
 import DoraRuntime
+import DoraText
 import Logging
 import NIOCore
 
@@ -159,6 +160,8 @@ final class Connection: ChannelInboundHandler {
             hangUp()
         }
     }
+
+    func send(_ line: JSONLine) { write(line.text) }
 
     private func write(_ line: String) {
         guard let context, !isClosing else { return }

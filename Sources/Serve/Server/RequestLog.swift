@@ -8,7 +8,7 @@ extension ServerState {
         var metadata: Logger.Metadata = ["connection": "\(connection)"]
         if let id { metadata["id"] = "\(id.quoted)" }
         switch event {
-        case .piece: return
+        case .started, .piece: return
         case .failed(let error):
             metadata["code"] = "\(error.code)"
             metadata["problem"] = "\(error.message.quoted)"

@@ -28,6 +28,18 @@ package struct ChatFormat: Sendable {
         ChatFormat(templates, source, specialTokens)
     }
 
+    /// The template of a request instead, with the same tokens.
+    package func with(template source: String, named name: String) -> ChatFormat {
+        ChatFormat(ChatTemplateSet(source), source: name, specialTokens: specialTokens)
+    }
+
+    /// Whether a template reads a variable.
+    package func uses(_ variable: String) -> Bool {
+        templates.contains { entry in
+            if case .read(let template) = entry.template { template.uses(variable) } else { false }
+        }
+    }
+
     private init(
         _ templates: [(name: String, template: Template)], _ source: String, _ tokens: [String: String]
     ) {
