@@ -67,6 +67,7 @@ let package = Package(
             dependencies: [
                 "DoraRuntime", "DoraLoader", "DoraText", "DoraTensor",
                 .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -74,6 +75,10 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Serve",
+            // In the binary, not in a bundle beside it.
+            resources: [
+                .embedInCode("Page/index.html"), .embedInCode("Page/app.js"), .embedInCode("Page/app.css"),
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "dora-generate",
