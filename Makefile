@@ -1,7 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults check-page dependencies
+	check-faults check-http check-page dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -36,6 +36,10 @@ check-threads check-addresses: dependencies
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build
 	python3 Tests/Faults/faults.py 15
+
+# The server over HTTP, seen from outside.
+check-http: build
+	@Tests/HTTP/run.sh
 
 # The server's page in a headless Chromium; needs no build. SCREENSHOTS=FOLDER keeps pictures of it.
 check-page:
