@@ -2,7 +2,7 @@
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
-	check-real-families check-page dependencies
+	check-real-families check-http check-page dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -68,6 +68,10 @@ check-family-fields: build
 # SmolLM2 and Gemma 3 from PyPI, converted, beside transformers; needs gguf, too.
 check-real-families: build
 	$(PYTHON) Tests/Families/real.py
+
+# The server over HTTP, seen from outside.
+check-http: build
+	@Tests/HTTP/run.sh
 
 # The server's page in a headless Chromium; needs no build. SCREENSHOTS=FOLDER keeps pictures of it.
 check-page:

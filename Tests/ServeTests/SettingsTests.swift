@@ -28,7 +28,29 @@ import Testing
         defer { try? FileManager.default.removeItem(at: file) }
         try Data(text.utf8).write(to: file)
         let found = try await settings([.tokenFile: [file.path]])
-        #expect(found.token != nil && found.tokenFile == (isShown ? file.path : nil))
+        #expect(found.admission.clients != nil && found.tokenFile == (isShown ? file.path : nil))
+    }
+
+    @Test func whatIsSaidOfHTTP() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(
+            #"{"http": "tcp:localhost:1", "allow-load": true, "cors-origin": ["https://a.example"]}"#.utf8
+        )
+        .write(to: file)
+        let found = try await settings(
+            [.hostName: ["Box"]], environment: ["DORA_NO_PAGE": "true"], file: file.path)
+        #expect(found.http.addresses == [.tcp(host: "localhost", port: 1)] && found.addresses == [.standard])
+        #expect(found.http.allowsLoading && !found.http.servesPage && found.http.speaksVLLM)
+        #expect(found.http.origins == ["https://a.example"] && found.http.hostNames == ["box"])
+        #expect(found.http.options.baseName == "m" && !found.http.options.refusesUnknownFields)
+        for origin in ["*", "null", "a.example", "https://a.example/", "HTTPS://a.example"] {
+            await #expect(throws: OptionProblem.self) { try await settings([.corsOrigin: [origin]]) }
+        }
+        // One name for two models.
+        await #expect(throws: OptionProblem.self) {
+            try await settings([.http: ["tcp:localhost:1"], .adapter: ["m=/x/style"]])
+        }
     }
 
     /// The factor is one of every adapter that is given, and no part of its name.

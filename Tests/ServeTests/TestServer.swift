@@ -14,6 +14,8 @@ import Synchronization
 /// A server in this process over the fixture `gqa-f32`, on a port of its own.
 final class TestServer: Sendable {
     let address: SocketAddress
+    /// Where it speaks HTTP.
+    let httpAddress: SocketAddress
     let state: ServerState
     let base: BaseModel
     private let group: ServiceGroup
@@ -25,7 +27,8 @@ final class TestServer: Sendable {
         .appending(path: "Fixtures").path
 
     init(
-        limits: ConnectionLimits = ConnectionLimits(), token: String? = nil,
+        limits: ConnectionLimits = ConnectionLimits(), token: String? = nil, administrator: String? = nil,
+        http settings: HTTPSettings = HTTPSettings(model: "base"), drainDelay: Duration = .zero,
         drainTimeout: Duration = .seconds(20),
         model: String = fixtures + "/bases/gqa-f32", storage: StorageOptions = StorageOptions(),
         _ change: (inout Engine.Options) -> Void = { _ in }
@@ -40,7 +43,10 @@ final class TestServer: Sendable {
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, model: "test", limits: limits,
-            token: token.map { Array($0.utf8) },
+            admission: Admission(
+                clients: token.map { TokenSet([Array($0.utf8)]) },
+                administrators: administrator.map { TokenSet([Array($0.utf8)]) }),
+            openAI: settings.options,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             hello: HelloResult(
                 model: "test", default_adapter: options.standard,
@@ -51,9 +57,11 @@ final class TestServer: Sendable {
                 Task { await group.triggerGracefulShutdown() }
             })
         let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
-        let server = LineServer(
-            addresses: [.tcp(host: "127.0.0.1", port: 0)], state: state, drainTimeout: drainTimeout,
-            group: .singleton
+        let place = ListenAddress.tcp(host: "127.0.0.1", port: 0)
+        let http = HTTPServer(HTTPAPI(state: state, settings: settings))
+        let server = SocketServer(
+            endpoints: [Endpoint.lines(place, state), http.endpoint(place)], state: state,
+            drainDelay: drainDelay, drainTimeout: drainTimeout, group: .singleton
         ) { addresses in
             for address in addresses { continuation.yield(address) }
         }
@@ -67,8 +75,11 @@ final class TestServer: Sendable {
         services.withLock { $0 = group }
         running = Task { try await group.run() }
         var iterator = addresses.makeAsyncIterator()
-        guard let address = await iterator.next() else { throw CancellationError() }
+        guard let address = await iterator.next(), let httpAddress = await iterator.next() else {
+            throw CancellationError()
+        }
         self.address = address
+        self.httpAddress = httpAddress
         self.state = state
         self.base = base.model
         self.group = group

@@ -8,6 +8,7 @@ struct Batch {
     struct Ended {
         let request: EngineRequest
         let adapter: AdapterIdentity?
+        let arrival: ContinuousClock.Instant
         let outcome: EngineEvent
     }
 
@@ -17,9 +18,12 @@ struct Batch {
         let prompt: [Int]
         let language: Language
         var sequence: any RunningRequest
+        let arrival: ContinuousClock.Instant
         let queueTime: Duration
         let mergeTime: Duration
         let cachedTokens: Int
+        /// When the last token was made.
+        var lastToken: ContinuousClock.Instant?
         /// Blocks that the sequence may still take, and those that it took and did not share.
         var charged: Int
         /// Blocks shared with the prefix cache.
@@ -39,6 +43,8 @@ struct Batch {
     let blockBudget: Int
     private var running: [Running] = []
     var prefixes = PrefixCache()
+    private(set) var firstTokenSeconds = Histogram()
+    private(set) var tokenSeconds = Histogram()
 
     init(pass: ForwardPass, context: Int, maximumSequences: Int, blockBudget: Int) {
         self.pass = pass
@@ -49,6 +55,8 @@ struct Batch {
 
     var count: Int { running.count }
     var isEmpty: Bool { running.isEmpty }
+    /// Blocks that running sequences keep, those that they share with others included.
+    var keptBlocks: Int { running.reduce(prefixes.heldCount) { $0 + $1.charged } }
     var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
 
     /// Those that a sequence may have as far as memory goes.
@@ -93,7 +101,7 @@ struct Batch {
                 request: waiting.request, adapter: waiting.adapter, prompt: work.prompt,
                 language: model.language,
                 sequence: sequence(of: work, by: model, cache: cache),
-                queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
+                arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
                 charged: needed, held: held))
         if waiting.request.streams {
@@ -191,6 +199,7 @@ struct Batch {
     ) {
         guard running[index].failure == nil else { return }
         let isFirst = !running[index].sequence.isDecoding
+        let before = running[index].sequence.tokenIDs.count
         var text = ""
         do throws(RuntimeError) {
             try running[index].sequence.accept(logits, part: part, token: token) { _, piece in
@@ -202,7 +211,18 @@ struct Batch {
             return
         }
         if isFirst && running[index].sequence.isDecoding { Self.share(&running[index], in: &prefixes) }
+        if running[index].sequence.tokenIDs.count > before { recordToken(index) }
         report(text, of: &running[index])
+    }
+
+    private mutating func recordToken(_ index: Int) {
+        let now = ContinuousClock.now
+        if let last = running[index].lastToken {
+            tokenSeconds.add(now - last)
+        } else {
+            firstTokenSeconds.add(now - running[index].arrival)
+        }
+        running[index].lastToken = now
     }
 
     private func report(_ text: String, of running: inout Running) {
@@ -229,7 +249,9 @@ struct Batch {
         Self.share(&ended, in: &prefixes)
         prefixes.release(ended.held)
         if let failure = ended.failure {
-            return Ended(request: ended.request, adapter: ended.adapter, outcome: .failed(failure))
+            return Ended(
+                request: ended.request, adapter: ended.adapter, arrival: ended.arrival,
+                outcome: .failed(failure))
         }
         var rest = ""
         var completion = ended.sequence.finish { _, text in
@@ -242,6 +264,7 @@ struct Batch {
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
             prompt: ended.prompt, language: ended.language, cachedTokens: ended.cachedTokens,
             queueTime: ended.queueTime, mergeTime: ended.mergeTime)
-        return Ended(request: ended.request, adapter: ended.adapter, outcome: .finished(reply))
+        return Ended(
+            request: ended.request, adapter: ended.adapter, arrival: ended.arrival, outcome: .finished(reply))
     }
 }

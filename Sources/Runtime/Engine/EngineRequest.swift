@@ -124,23 +124,3 @@ package enum AdapterNotice: Sendable {
     case evicted(AdapterIdentity)
     case freed(AdapterIdentity)
 }
-
-/// Counts since the start, and what is under way.
-package struct EngineStatistics: Sendable {
-    package var running = 0
-    package var queued = 0
-    package var waitingForAdapter = 0
-    package var finished = 0
-    package var cancelled = 0
-    package var failed = 0
-    package var promptTokens = 0
-    package var cachedTokens = 0
-    package var generatedTokens = 0
-    package var steps = 0
-    package var merges = 0
-    package var evictions = 0
-    package var keyValueBytes = 0
-    package var keyValueBudget = 0
-    package var adapterBytes = 0
-    package var adapterBudget = 0
-}

@@ -27,6 +27,8 @@ struct PrefixCache {
     private var clock = 0
 
     var blockCount: Int { entries.count }
+    /// Those that a running sequence reads.
+    var heldCount: Int { entries.values.reduce(0) { $0 + ($1.users > 0 ? 1 : 0) } }
 
     /// The longest known beginning of `tokens`, at most `limit` of them, held for a sequence until `release`.
     mutating func hold(_ adapter: AdapterIdentity?, _ tokens: [Int], atMost limit: Int) -> [Int] {

@@ -13,7 +13,9 @@ package struct OpenAIError: Error, Equatable, Sendable, CustomStringConvertible 
         case conflict = 409
         case tooLarge = 413
         case mediaType = 415
+        case expectation = 417
         case rateLimit = 429
+        case headersTooLarge = 431
         /// The client itself ended the request; nginx's number.
         case cancelled = 499
         case server = 500
@@ -22,7 +24,9 @@ package struct OpenAIError: Error, Equatable, Sendable, CustomStringConvertible 
         /// The body's `type`.
         var type: String {
             switch self {
-            case .invalidRequest, .methodNotAllowed, .timeout, .tooLarge, .mediaType: "invalid_request_error"
+            case .invalidRequest, .methodNotAllowed, .timeout, .tooLarge, .mediaType, .expectation,
+                .headersTooLarge:
+                "invalid_request_error"
             case .authentication: "authentication_error"
             case .permission: "permission_error"
             case .notFound: "not_found_error"

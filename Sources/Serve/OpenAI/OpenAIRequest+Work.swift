@@ -26,6 +26,12 @@ extension OpenAIRequest {
         return .generate(request)
     }
 
+    /// The tokens of its first prompt.
+    /// - Throws: `Prompt.Problem`
+    func tokens(in language: Language, model: String) throws -> [Int] {
+        try prompts.first.map { try promptIDs($0, in: language, model: model) } ?? []
+    }
+
     private func promptIDs(_ prompt: Prompt, in language: Language, model: String) throws -> [Int] {
         guard case .chat(let conversation) = prompt else {
             return try prompt.encoded(in: language, model: model, addingSpecialTokens: addsSpecialTokens)

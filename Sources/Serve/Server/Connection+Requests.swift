@@ -5,12 +5,12 @@ import NIOCore
 extension Connection {
     func take(_ line: [UInt8]) {
         guard let first = line.first else { return }
-        if HTTPRequest.isOne(line) {
+        if BrowserLine.isOne(line) {
             // A web page can make a browser send this; nothing after it is a request of the user's.
             hangUp()
         } else if first == UInt8(ascii: "{") {
             takeJSON(line)
-        } else if isAuthenticated {
+        } else if role > .stranger {
             takePlain(line)
         } else {
             answer(openPlain(), PlainText.line(for: .unauthorized))
@@ -23,7 +23,7 @@ extension Connection {
             let request = try LineRequest(line: line)
             if case .hello(let token) = request.operation {
                 greet(request.id, token)
-            } else if isAuthenticated {
+            } else if role > .stranger {
                 perform(request)
             } else {
                 refuseStranger(request.id)
@@ -32,8 +32,8 @@ extension Connection {
     }
 
     private func greet(_ id: RequestID?, _ token: String?) {
-        isAuthenticated = isAuthenticated || state.accepts(token: token)
-        guard isAuthenticated else { return refuseStranger(id) }
+        role = max(role, state.admission.role(token: token))
+        guard role > .stranger else { return refuseStranger(id) }
         send(ResultLine(id: id, result: state.hello))
     }
 
@@ -71,6 +71,9 @@ extension Connection {
             return
         }
         let id = request.id
+        if request.operation.isAdministrative && role < .administrator {
+            return send(ErrorLine(id: id, error: .administratorsOnly))
+        }
         switch request.operation {
         case .generate(let request): answer(id, request)
         case .score(let request): answer(id, request)
@@ -78,7 +81,7 @@ extension Connection {
         case .hello: return
         case .cancel(let target): cancel(id, target)
         case .ping: send(ResultLine(id: id, result: PingResult()))
-        case .ready: send(ResultLine(id: id, result: ReadyResult(ready: !state.isDraining)))
+        case .ready: send(ResultLine(id: id, result: ReadyResult(ready: state.isReady)))
         case .drain:
             send(ResultLine(id: id, result: DrainResult(draining: true)))
             state.requestDrain()
@@ -123,7 +126,7 @@ extension Connection {
     private func openAI(_ id: RequestID?, _ call: OpenAICall) {
         let request: OpenAIRequest
         do throws(OpenAIError) {
-            request = try call.request(OpenAIOptions(model: state.model))
+            request = try call.request(state.openAI)
         } catch { return send(OpenAILine(id: id, answer: .failure(error)).json) }
         var gathering = OpenAIGathering(request, stamp: .reproducible(id: id?.description ?? "0"))
         for index in request.prompts.indices {
@@ -220,8 +223,23 @@ extension EngineError {
         "the first line must be {\"op\":\"hello\",\"token\":…} with the server's token", param: "token")
 }
 
+extension EngineError {
+    static let administratorsOnly = EngineError(
+        .invalidRequest, "admin_only", "this needs a token of --admin-token-file", param: "op")
+}
+
+extension LineRequest.Operation {
+    /// Whether it changes the server for everybody.
+    fileprivate var isAdministrative: Bool {
+        switch self {
+        case .load, .unload, .drain: true
+        default: false
+        }
+    }
+}
+
 /// What a browser sends.
-enum HTTPRequest {
+enum BrowserLine {
     /// `GET /path HTTP/1.1` and the like.
     static func isOne(_ line: [UInt8]) -> Bool {
         let words = line.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)

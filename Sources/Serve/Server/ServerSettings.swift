@@ -18,8 +18,10 @@ package struct ServerSettings: Sendable {
     package var keyValueMemory = MemorySize.percent(25)
     package var limits = ConnectionLimits()
     package var drainTimeout = Duration.seconds(30)
-    package var token: [UInt8]?
-    /// The token's file, if `cat` and quotes make the token's JSON of it.
+    package var drainDelay = Duration.zero
+    package var http = HTTPSettings(model: "")
+    package var admission = Admission()
+    /// The tokens' file, if its first line and quotes make a token's JSON.
     package var tokenFile: String?
     var logLevel = Logger.Level.info
 
@@ -45,28 +47,27 @@ package struct ServerSettings: Sendable {
             threads: try options.int(.threads, in: 1...1024),
             chatTemplate: options.string(.chatTemplate))
         try readRoot(options)
-        for text in options.strings(.listen) {
-            do { addresses.append(try ListenAddress(text)) } catch {
-                throw OptionProblem(option: "--listen", problem: "\(error)")
-            }
-        }
+        addresses = try options.addresses(.listen)
+        http = try HTTPSettings(options, model: base.path, adapters: adapters.map(\.name))
         if addresses.isEmpty { addresses = [.standard] }
         try readLimits(options)
-        if let file = options.string(.tokenFile) {
-            let bytes = try MappedFile.contents(of: file, atMost: 4096)
-            let token = bytes.reversed().drop { $0 == 10 || $0 == 13 || $0 == 32 }.reversed()
-            guard token.count >= 8 else {
-                throw OptionProblem(
-                    option: "--token-file", problem: "\(file) holds no token of 8 or more bytes")
-            }
-            self.token = Array(token)
-            let isPlain = token.allSatisfy { byte in
-                32..<127 ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
-            }
-            let ending = bytes.dropFirst(token.count)
-            tokenFile = isPlain && ending.allSatisfy { $0 == 10 } ? file : nil
-        }
+        try readTokens(options)
         logLevel = try options.choice(.logLevel, as: Logger.Level.self) ?? logLevel
+    }
+
+    private mutating func readTokens(_ options: OptionReader) throws {
+        if let file = options.string(.adminTokenFile) {
+            admission.administrators = try TokenSet(file: file, option: .adminTokenFile)
+        }
+        guard let file = options.string(.tokenFile) else { return }
+        let tokens = try TokenSet.lines(of: file, option: .tokenFile)
+        admission.clients = TokenSet(tokens)
+        let isPlain = tokens[0].allSatisfy { byte in
+            32..<127 ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+        }
+        // The command takes the first line as it is.
+        let line = try MappedFile.contents(of: file, atMost: 1 << 16).prefix { $0 != UInt8(ascii: "\n") }
+        tokenFile = isPlain && Array(line) == tokens[0] ? file : nil
     }
 
     private static func adapters(
@@ -124,5 +125,6 @@ package struct ServerSettings: Sendable {
         limits.readTimeout = try options.seconds(.readTimeout) ?? limits.readTimeout
         limits.idleTimeout = try options.seconds(.idleTimeout) ?? limits.idleTimeout
         drainTimeout = try options.seconds(.drainTimeout) ?? drainTimeout
+        drainDelay = try options.seconds(.drainDelay, from: 0) ?? drainDelay
     }
 }

@@ -45,14 +45,17 @@ package struct Serving: Sendable {
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, model: settings.model.model, limits: settings.limits,
-            token: settings.token, logger: logger, hello: hello(engine),
+            admission: settings.admission, openAI: settings.http.options,
+            logger: logger, hello: hello(engine),
             requestDrain: {
                 guard let services = services.withLock({ $0 }) else { return }
                 Task { await services.triggerGracefulShutdown() }
             })
-        let server = LineServer(
-            addresses: settings.addresses, state: state, drainTimeout: settings.drainTimeout, group: group,
-            whenListening: { announce($0, hasTokenizer: base.languages.base.tokenizer != nil) })
+        let endpoints = Endpoints(settings, state)
+        let server = SocketServer(
+            endpoints: endpoints.all, state: state, drainDelay: settings.drainDelay,
+            drainTimeout: settings.drainTimeout, group: group,
+            whenListening: { announce($0, endpoints, hasTokenizer: base.languages.base.tokenizer != nil) })
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
@@ -61,22 +64,27 @@ package struct Serving: Sendable {
                     successTerminationBehavior: .ignore),
             ],
             logger: quiet)
-        configuration.maximumGracefulShutdownDuration = settings.drainTimeout + .seconds(5)
+        configuration.maximumGracefulShutdownDuration =
+            settings.drainDelay + settings.drainTimeout + .seconds(5)
         let serviceGroup = ServiceGroup(configuration: configuration)
         services.withLock { $0 = serviceGroup }
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-        let listening = Task { await Self.listen(to: signals, serviceGroup) }
+        let listening = Task { await Self.listen(to: signals, serviceGroup, state) }
         defer { listening.cancel() }
         try await serviceGroup.run()
         try await group.shutdownGracefully()
     }
 
-    /// The first signal drains; a second one is meant, and ends the program at once.
-    private static func listen(to signals: UnixSignalsSequence, _ services: ServiceGroup) async {
+    /// The first signal drains; a second one is meant, and ends the program at once. Who presses Ctrl-C waits for no
+    /// balancer to notice.
+    private static func listen(
+        to signals: UnixSignalsSequence, _ services: ServiceGroup, _ state: ServerState
+    ) async {
         var isFirst = true
-        for await _ in signals {
+        for await signal in signals {
             if !isFirst { _exit(ExitStatus.interrupted.rawValue) }
             isFirst = false
+            if signal == .sigint { state.hurry() }
             await services.triggerGracefulShutdown()
         }
     }
@@ -132,16 +140,12 @@ package struct Serving: Sendable {
                 max_inflight: settings.limits.maximumInFlight, max_line: settings.limits.maximumLine))
     }
 
-    private func announce(_ addresses: [SocketAddress], hasTokenizer: Bool) {
-        let places = addresses.map { address in
-            address.pathname.map(ListenAddress.unix)
-                ?? .tcp(host: address.ipAddress ?? "", port: address.port ?? 0)
-        }
-        for place in places { try? Terminal.write("listening on \(place)\n") }
-        guard let first = places.first else { return }
+    private func announce(_ addresses: [SocketAddress], _ endpoints: Endpoints, hasTokenizer: Bool) {
+        for line in endpoints.announcements(addresses) { try? Terminal.write(line + "\n") }
+        guard let first = addresses.first.map(ListenAddress.init) else { return }
         let example = ExampleRequest(to: first, tokenFile: settings.tokenFile, hasTokenizer: hasTokenizer)
         let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
-        guard settings.token == nil || settings.tokenFile != nil else {
+        guard settings.admission.clients == nil || settings.tokenFile != nil else {
             try? Terminal.write(
                 "one line in, one line out; \(adapter) answers whoever shows the token first (docs/protocol.md)\n"
             )
