@@ -125,9 +125,11 @@ def converse(name, options, adapters):
         check(adapter in shown, f"/adapter lists {adapter}")
     talk.type("/nonsense\r")
     talk.wait("there is no command /nonsense")
+    talk.wait("\x1b[?2004h")
     if adapters:
-        talk.type(f"/adapter {adapters[0]}\r/reset\r")
-        talk.wait("\x1b[?2004h")
+        for command in (f"/adapter {adapters[0]}", "/reset"):
+            talk.type(command + "\r")
+            talk.wait("\x1b[?2004h")
         talk.turn("What is the capital of France?")
         check("unknown_adapter" not in talk.screen[-500:], f"/adapter {adapters[0]} answers")
     talk.type("half a line\x03")
@@ -157,7 +159,7 @@ def converse(name, options, adapters):
     talk = Conversation(options)
     talk.wait("> ")
     talk.process.send_signal(signal.SIGTERM)
-    check(talk.end() == -signal.SIGTERM, "SIGTERM ends it")
+    check(talk.end() == 128 + signal.SIGTERM, "SIGTERM ends it")
 
 
 def main():

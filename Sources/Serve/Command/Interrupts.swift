@@ -11,7 +11,8 @@ package final class Interrupts: Sendable {
 
     /// - Parameter action: called at every Ctrl-C.
     package init(_ action: @escaping @Sendable () -> Void) {
-        signal(SIGINT, SIG_IGN)
+        // As Dispatch wants it on Linux; a signal that is ignored never reaches it.
+        signal(SIGINT, SIG_DFL)
         source = DispatchSource.makeSignalSource(
             signal: SIGINT, queue: DispatchQueue(label: "interrupts", qos: .userInteractive))
         source.setEventHandler(handler: action)

@@ -40,6 +40,9 @@ final class ConversationReader: @unchecked Sendable {
         }
     }
 
+    /// From here on, up to the next entry, Ctrl-C is a signal.
+    func wait() { terminal?.enter(.waiting) }
+
     /// Gives the terminal back.
     func close() { terminal?.leave() }
 
@@ -55,7 +58,6 @@ final class ConversationReader: @unchecked Sendable {
 
     private func entry(typedAt terminal: InputTerminal) -> Event {
         terminal.enter(.editing)
-        defer { terminal.enter(.waiting) }
         while true {
             switch edit(at: terminal) {
             case .line(let line): if let entry = input.take(line) { return .entry(entry) }

@@ -63,6 +63,7 @@ package final class ConversationRun: Sendable {
                 try await perform(name, argument, &options, &messages)
             case .entry(.message(let text)):
                 turn += 1
+                reader.wait()
                 let user = Self.message("user", text)
                 let answer = try await answer(messages + [user], options, turn)
                 // What was refused, or stopped before it began, is no part of the conversation.

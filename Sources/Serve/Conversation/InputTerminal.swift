@@ -31,13 +31,12 @@ final class InputTerminal: Sendable {
         original = settings
         self.screen = screen
         for number in [SIGTERM, SIGHUP, SIGQUIT] {
-            signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(
                 signal: number, queue: .global(qos: .userInteractive))
             source.setEventHandler { [weak self] in
                 self?.leave()
-                signal(number, SIG_DFL)
-                kill(getpid(), number)
+                // As shells report the signal.
+                _exit(128 + number)
             }
             source.resume()
             signals.append(source)
