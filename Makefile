@@ -2,7 +2,7 @@
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
-	check-real-families check-http check-page dependencies
+	check-real-families check-files check-http check-page dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -76,6 +76,11 @@ check-http: build
 # The server's page in a headless Chromium; needs no build. SCREENSHOTS=FOLDER keeps pictures of it.
 check-page:
 	@Tests/Page/run.sh $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
+
+# Files of requests, killed and resumed; a conversation at a terminal.
+check-files: build
+	python3 Tests/Files/files.py 5000
+	python3 Tests/Files/conversation.py
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

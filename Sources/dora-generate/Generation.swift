@@ -44,7 +44,7 @@ struct Generation {
             return GenerationRequest(prompt: ids, choices: choices, logprobs: command.logprobs)
         }
         return GenerationRequest(
-            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, stopIDs: command.stopID,
+            prompt: ids, maximumTokens: command.maximumTokens, stops: command.stop, stopIDs: command.stopID,
             ignoresEOS: command.ignoreEOS, logprobs: command.logprobs)
     }
 

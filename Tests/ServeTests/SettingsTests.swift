@@ -58,8 +58,8 @@ import Testing
         let found = try await settings([
             .adapter: ["/x/style", "mix=/x/style*0.5+/x/facts"], .adapterScale: ["0.5"],
         ])
-        #expect(found.adapters.map(\.name) == ["style", "mix"])
-        #expect(found.adapters.map(\.folder) == ["/x/style*0.5", "/x/style*0.25+/x/facts*0.5"])
+        #expect(found.engine.adapters.map(\.name) == ["style", "mix"])
+        #expect(found.engine.adapters.map(\.folder) == ["/x/style*0.5", "/x/style*0.25+/x/facts*0.5"])
         await #expect(throws: OptionProblem.self) {
             try await settings([.adapter: ["/x/a"], .adapterScale: ["half"]])
         }
@@ -75,8 +75,8 @@ import Testing
         let found = try await settings(
             [.maximumQueue: ["30"]], environment: ["DORA_MAX_QUEUE": "20", "DORA_MAX_SEQUENCES": "21"],
             file: file.path)
-        #expect(found.maximumQueue == 30)
-        #expect(found.maximumSequences == 21)
+        #expect(found.engine.maximumQueue == 30)
+        #expect(found.engine.maximumSequences == 21)
         #expect(found.limits.maximumInFlight == 3)
         #expect(found.addresses == [.tcp(host: "localhost", port: 1), .unix(path: "/x")])
         #expect(found.drainTimeout == .seconds(1.5))
@@ -112,16 +112,17 @@ import Testing
 
     @Test func adaptersAreNamedAfterTheirFoldersAndTheOnlyOneIsTheDefault() async throws {
         let one = try await settings([.adapter: ["/x/sentiment"]])
-        #expect(one.adapters.map(\.name) == ["sentiment"] && one.defaultAdapter == "sentiment")
+        #expect(one.engine.adapters.map(\.name) == ["sentiment"] && one.engine.defaultAdapter == "sentiment")
         let two = try await settings([.adapter: ["/x/sentiment/", "other=/y/z w"]])
         #expect(
-            two.adapters.map(\.name) == ["sentiment", "other"] && two.adapters.map(\.folder)[1] == "/y/z w")
-        #expect(two.defaultAdapter == nil)
+            two.engine.adapters.map(\.name) == ["sentiment", "other"]
+                && two.engine.adapters.map(\.folder)[1] == "/y/z w")
+        #expect(two.engine.defaultAdapter == nil)
         await #expect(throws: OptionProblem.self) { try await settings([.adapter: ["/x/a", "/y/a"]]) }
     }
 
     @Test func theDefaultMayLieUnderTheRoot() async throws {
         let found = try await settings([.adapterRoot: [Self.adapters], .defaultAdapter: ["topic"]])
-        #expect(found.defaultAdapter == "topic")
+        #expect(found.engine.defaultAdapter == "topic")
     }
 }

@@ -51,7 +51,9 @@ final class TestServer: Sendable {
             hello: HelloResult(
                 model: "test", default_adapter: options.standard,
                 limits: HelloResult.Limits(
-                    context: engine.context, max_sequences: 1, max_queue: 1, max_inflight: 1, max_line: 1)),
+                    context: engine.context, max_sequences: options.maximumSequences,
+                    max_queue: options.maximumQueue, max_inflight: limits.maximumInFlight,
+                    max_line: limits.maximumLine)),
             requestDrain: {
                 guard let group = services.withLock({ $0 }) else { return }
                 Task { await group.triggerGracefulShutdown() }

@@ -65,6 +65,10 @@ extension LineRequest {
             throw BadLine(
                 id: nil, error: EngineError(.invalidRequest, "bad_json", "a request is a JSON object"))
         }
+        try self.init(object)
+    }
+
+    init(_ object: JSONObject) throws(BadLine) {
         var fields = RequestFields(object)
         let id: RequestID?
         do { id = try fields.id() } catch { throw BadLine(id: nil, error: error) }

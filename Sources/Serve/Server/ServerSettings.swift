@@ -8,14 +8,8 @@ package struct ServerSettings: Sendable {
     package var model: ModelSettings
     /// Why that model; nil if it was given.
     package var modelReason: String?
-    package var adapters: [(name: String, folder: String)] = []
-    package var root: AdapterRoot?
-    package var defaultAdapter: String?
+    package var engine = EngineSettings()
     package var addresses: [ListenAddress] = []
-    package var maximumSequences = 16
-    package var maximumQueue = 256
-    package var memory = MemorySize.percent(50)
-    package var keyValueMemory = MemorySize.percent(25)
     package var limits = ConnectionLimits()
     package var drainTimeout = Duration.seconds(30)
     package var drainDelay = Duration.zero
@@ -29,10 +23,14 @@ package struct ServerSettings: Sendable {
     package init(flags: [ServerOption: [String]], environment: [String: String], file: String?) async throws {
         let options = try await OptionReader(flags: flags, environment: environment, file: file)
         let places = ModelPlaces(environment: environment)
-        adapters = try Self.adapters(options, places)
+        let scale =
+            try options.value(.adapterScale, "a number") { text in
+                Float(text).flatMap { $0.isFinite ? $0 : nil }
+            } ?? 1
+        engine.adapters = try EngineSettings.adapters(options.strings(.adapter), scale: scale, in: places)
         let base = try BaseChoice(
-            given: options.string(.model),
-            adapters: try adapters.flatMap { try AdapterSum($0.folder).parts.map(\.folder) }, places: places)
+            given: options.string(.model), adapters: try EngineSettings.folders(engine.adapters),
+            places: places)
         modelReason = base.reason
         model = ModelSettings(
             model: base.path,
@@ -48,7 +46,7 @@ package struct ServerSettings: Sendable {
             chatTemplate: options.string(.chatTemplate))
         try readRoot(options)
         addresses = try options.addresses(.listen)
-        http = try HTTPSettings(options, model: base.path, adapters: adapters.map(\.name))
+        http = try HTTPSettings(options, model: base.path, adapters: engine.adapters.map(\.name))
         if addresses.isEmpty { addresses = [.standard] }
         try readLimits(options)
         try readTokens(options)
@@ -70,54 +68,29 @@ package struct ServerSettings: Sendable {
         tokenFile = isPlain && Array(line) == tokens[0] ? file : nil
     }
 
-    private static func adapters(
-        _ options: OptionReader, _ places: ModelPlaces
-    ) throws -> [(name: String, folder: String)] {
-        var adapters: [(name: String, folder: String)] = []
-        let scale =
-            try options.value(.adapterScale, "a number") { text in
-                Float(text).flatMap { $0.isFinite ? $0 : nil }
-            } ?? 1
-        for text in options.strings(.adapter) {
-            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-            let hasName = parts.count == 2 && AdapterName.isValid(parts[0])
-            let place = hasName ? parts[1] : text
-            let ownName = ModelPlaces.hubID(place)?.name ?? place.split(separator: "/").last.map(String.init)
-            let name = hasName ? parts[0] : ownName ?? ""
-            guard AdapterName.isValid(name) else {
-                throw OptionProblem(
-                    option: "--adapter", problem: "'\(name)' cannot be a name; write NAME=PATH")
-            }
-            guard !adapters.contains(where: { $0.name == name }) else {
-                throw OptionProblem(
-                    option: "--adapter", problem: "two adapters are called '\(name)'; write NAME=PATH")
-            }
-            let sum = try AdapterSum(place, scale: scale).mapFolders { folder throws(LoadError) in
-                try places.adapter(folder)
-            }
-            adapters.append((name, sum.description))
-        }
-        return adapters
-    }
-
     private mutating func readRoot(_ options: OptionReader) throws {
-        root = try options.string(.adapterRoot).map { path throws(LoadError) in try AdapterRoot(path) }
-        defaultAdapter = options.string(.defaultAdapter) ?? (adapters.count == 1 ? adapters[0].name : nil)
-        guard let name = defaultAdapter, !adapters.contains(where: { $0.name == name }) else { return }
+        let adapters = engine.adapters
+        engine.root = try options.string(.adapterRoot).map { path throws(LoadError) in
+            try AdapterRoot(path)
+        }
+        engine.defaultAdapter =
+            options.string(.defaultAdapter) ?? (adapters.count == 1 ? adapters[0].name : nil)
+        guard let name = engine.defaultAdapter, !adapters.contains(where: { $0.name == name }) else { return }
         let option = "--default-adapter"
         let folder: String?
         do throws(EngineError) {
             try AdapterName.check(name)
-            folder = try root?.folder(name)
+            folder = try engine.root?.folder(name)
         } catch { throw OptionProblem(option: option, problem: error.message) }
         if folder == nil { throw OptionProblem(option: option, problem: "there is no adapter '\(name)'") }
     }
 
     private mutating func readLimits(_ options: OptionReader) throws(OptionProblem) {
-        maximumSequences = try options.int(.maximumSequences, in: 1...256) ?? maximumSequences
-        maximumQueue = try options.int(.maximumQueue, in: 1...1_000_000) ?? maximumQueue
-        memory = try options.memory(.memory) ?? memory
-        keyValueMemory = try options.memory(.keyValueMemory) ?? keyValueMemory
+        engine.maximumSequences =
+            try options.int(.maximumSequences, in: 1...256) ?? engine.maximumSequences
+        engine.maximumQueue = try options.int(.maximumQueue, in: 1...1_000_000) ?? engine.maximumQueue
+        engine.memory = try options.memory(.memory) ?? engine.memory
+        engine.keyValueMemory = try options.memory(.keyValueMemory) ?? engine.keyValueMemory
         limits.maximumConnections =
             try options.int(.maximumConnections, in: 1...100_000) ?? limits.maximumConnections
         limits.maximumInFlight = try options.int(.maximumInFlight, in: 1...100_000) ?? limits.maximumInFlight

@@ -31,14 +31,12 @@ package struct Serving: Sendable {
                 "model chosen", metadata: ["model": "\(settings.model.model)", "why": "\(reason.quoted)"])
         }
         // A mistake in an adapter's path need not wait for the model.
-        for adapter in settings.adapters {
-            for part in try AdapterSum(adapter.folder).parts {
-                _ = try AdapterConfiguration(folder: part.folder)
-            }
+        for folder in try EngineSettings.folders(settings.engine.adapters) {
+            _ = try AdapterConfiguration(folder: folder)
         }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
         for warning in base.warnings { logger.log(warning) }
-        let engine = try makeEngine(base)
+        let engine = try settings.engine.engine(over: base) { [logger] in logger.log($0) }
         try await loadAdapters(engine)
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -60,7 +58,7 @@ package struct Serving: Sendable {
             services: [
                 .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
                 .init(
-                    service: HangupService(root: settings.root, logger: logger),
+                    service: HangupService(root: settings.engine.root, logger: logger),
                     successTerminationBehavior: .ignore),
             ],
             logger: quiet)
@@ -104,27 +102,9 @@ package struct Serving: Sendable {
         return logger
     }
 
-    private func makeEngine(_ base: LoadedBase) throws -> Engine {
-        let free = max(0, MemorySize.free() - base.model.weights.mappedBytes)
-        var options = Engine.Options()
-        options.maximumSequences = settings.maximumSequences
-        options.maximumQueue = settings.maximumQueue
-        options.context = settings.model.context
-        options.halfCache = settings.model.isHalfCache
-        options.secondTerms = settings.model.activations.secondTerms
-        options.keyValueBytes = settings.keyValueMemory.bytes(ofFree: free)
-        options.adapterBytes = settings.memory.bytes(ofFree: free)
-        options.adapters = settings.adapters
-        options.root = settings.root
-        options.standard = settings.defaultAdapter
-        options.notice = { [logger] in logger.log($0) }
-        return try Engine(
-            base: base.model, languages: base.languages, options: options, on: base.compute)
-    }
-
     /// An adapter that was named must be right before anybody connects.
     private func loadAdapters(_ engine: Engine) async throws {
-        for adapter in settings.adapters {
+        for adapter in settings.engine.adapters {
             _ = try await withCheckedThrowingContinuation { continuation in
                 engine.load(AdapterOrder(name: adapter.name)) { continuation.resume(with: $0) }
             }
@@ -133,10 +113,10 @@ package struct Serving: Sendable {
 
     private func hello(_ engine: Engine) -> HelloResult {
         HelloResult(
-            model: settings.model.model, default_adapter: settings.defaultAdapter,
+            model: settings.model.model, default_adapter: settings.engine.defaultAdapter,
             limits: HelloResult.Limits(
-                context: engine.context, max_sequences: settings.maximumSequences,
-                max_queue: settings.maximumQueue,
+                context: engine.context, max_sequences: settings.engine.maximumSequences,
+                max_queue: settings.engine.maximumQueue,
                 max_inflight: settings.limits.maximumInFlight, max_line: settings.limits.maximumLine))
     }
 
@@ -144,7 +124,7 @@ package struct Serving: Sendable {
         for line in endpoints.announcements(addresses) { try? Terminal.write(line + "\n") }
         guard let first = addresses.first.map(ListenAddress.init) else { return }
         let example = ExampleRequest(to: first, tokenFile: settings.tokenFile, hasTokenizer: hasTokenizer)
-        let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
+        let adapter = settings.engine.defaultAdapter.map { "adapter \($0)" } ?? "the base"
         guard settings.admission.clients == nil || settings.tokenFile != nil else {
             try? Terminal.write(
                 "one line in, one line out; \(adapter) answers whoever shows the token first (docs/protocol.md)\n"
