@@ -30,9 +30,9 @@ final class AnswerFile: Sendable {
             descriptor = STDOUT_FILENO
             return
         }
-        var status = stat()
-        let isThere = stat(path, &status) == 0
-        let isFile = status.st_mode & S_IFMT == S_IFREG
+        let kind = FileStatus.kind(path)
+        let isThere = kind != nil
+        let isFile = kind == .file
         if isThere, isFile, !resumes {
             throw Problem(
                 path: path, problem: "it is there already; --resume goes on with it, or give another")

@@ -1,3 +1,5 @@
+import DoraLoader
+
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -35,11 +37,10 @@ final class LineFile {
         name = isOwned ? path : "standard input"
         descriptor = isOwned ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO
         self.maximumLine = maximumLine
-        var status = stat()
-        if descriptor < 0 || fstat(descriptor, &status) != 0 {
+        guard descriptor >= 0, let kind = FileStatus.kind(descriptor: descriptor) else {
             throw .unreadable(name, reason: String(cString: strerror(errno)))
         }
-        if status.st_mode & S_IFMT == S_IFDIR {
+        if kind == .folder {
             throw .unreadable(name, reason: String(cString: strerror(EISDIR)))
         }
     }
@@ -119,8 +120,7 @@ extension [UInt8] {
 extension LineFile {
     /// Lines that are not blank, of a file that can be read twice; nil for others.
     static func count(in path: String) -> Int? {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+        guard FileStatus.kind(path) == .file,
             let file = try? LineFile(path: path, maximumLine: RequestFile.maximumLine)
         else { return nil }
         var count = 0

@@ -107,7 +107,7 @@ struct SocketServer: Service {
             try? await other.close()
             throw ListenProblem.failed(.unix(path: path), "another server is listening there")
         }
-        guard FileStatus.isSocket(path) else {
+        guard FileStatus.kind(path) == .socket else {
             throw ListenProblem.failed(.unix(path: path), "there is a file of that name that is no socket")
         }
         unlink(path)
