@@ -39,7 +39,7 @@ import Testing
             #"{"chat_template_file":"/no/such.jinja","messages":[]}"#,
         ])
         let expected = [
-            "invalid JSON at byte 0", #"\"chat_template\" or \"chat_template_file\" must be given"#,
+            "invalid JSON at byte 1", #"\"chat_template\" or \"chat_template_file\" must be given"#,
             #"\"chat_template\" is 1 and should be a string"#, #"\"messages\" must be given"#,
             #"\"messages\" is \"hi\" and should be an array"#, "messages[0] is 1 and should be an object",
             #"\"tools\" is an object with 0 keys and should be an array"#,

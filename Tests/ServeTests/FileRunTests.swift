@@ -162,7 +162,7 @@ struct FileRunTests {
         var lines: [LineFile.Line] = []
         while let line = try file.next() { lines.append(line) }
         #expect(lines == [.line([97]), .line([]), .tooLong, .line([]), .line([98])])
-        #expect(file.isUnfinished && file.wholeBytes == 17)
+        #expect(file.isUnfinished && file.wholeBytes == 18)
         #expect(throws: Prompt.Problem.self) { try LineFile(path: folder.path, maximumLine: 5) }
     }
 

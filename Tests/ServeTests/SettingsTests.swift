@@ -86,7 +86,7 @@ import Testing
         arguments: [
             (#"{"max_queue": 1}"#, "max_queue"), (#"{"max-queue": [1]}"#, "max-queue"),
             (#"{"adapter": ["a", 1]}"#, "adapter"), (#"{"listen": {}}"#, "listen"),
-            (#"{"threads": true}"#, "threads"), (#"[]"#, "document"),
+            (#"{"threads": null}"#, "threads"), (#"[]"#, "document"),
         ])
     func whatIsNoOptionInTheFileIsAnError(text: String, field: String) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")

@@ -52,8 +52,8 @@ struct ConversationInput: Equatable {
         guard text.hasPrefix("/"), !text.contains("\n") else { return .message(text) }
         if text.hasPrefix("//") { return .message(String(text.dropFirst())) }
         let words = text.dropFirst().split(maxSplits: 1, whereSeparator: \.isWhitespace)
-        let argument =
-            words.count > 1 ? String(words[1].reversed().drop(while: \.isWhitespace).reversed()) : ""
+        let rest = (words.count > 1 ? words[1] : "").drop(while: \.isWhitespace)
+        let argument = String(rest.reversed().drop(while: \.isWhitespace).reversed())
         return .command(words.first.map(String.init) ?? "", argument: argument)
     }
 }
