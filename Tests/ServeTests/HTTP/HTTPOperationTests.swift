@@ -50,7 +50,7 @@ import Testing
         let wrong = try await client.get("/v1/completions")
         #expect(wrong.status == 405 && wrong["allow"] == "POST, OPTIONS")
         #expect(try await client.ask("DELETE", "/v1/models/base").status == 405)
-        #expect(try await client.ask("BREW", "/health").status == 405)
+        #expect(try await client.ask("PATCH", "/health").status == 405)
         try await server.stop()
     }
 
