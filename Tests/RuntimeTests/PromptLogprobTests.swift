@@ -1,3 +1,4 @@
+import DoraLoader
 import DoraTensor
 import Testing
 

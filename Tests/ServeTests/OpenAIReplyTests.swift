@@ -15,19 +15,15 @@ extension TestServer {
     /// The events of all prompts.
     func events(_ request: OpenAIRequest) -> AsyncStream<(Int, EngineEvent)> {
         let (events, continuation) = AsyncStream.makeStream(of: (Int, EngineEvent).self)
+        let session = EngineSession(engine: state.engine, model: "test", number: 0)
         for index in request.prompts.indices {
-            let report: @Sendable (EngineEvent) -> Void = { continuation.yield((index, $0)) }
             do throws(EngineError) {
-                try state.engine.submit(
-                    EngineRequest(
-                        key: RequestKey(connection: 0, serial: index), adapter: request.adapter,
-                        streams: request.streams, elsewhere: { $0() },
-                        prepare: { language throws(EngineError) in
-                            do { return try request.work(index, in: language, model: "test") } catch {
-                                throw (error as? Prompt.Problem).map { EngineError($0) } ?? EngineError(error)
-                            }
-                        }, report: report))
-            } catch { report(.failed(error)) }
+                try session.submit(index, to: request.adapter, streams: request.streams) { language, model in
+                    try request.work(index, in: language, model: model)
+                } report: {
+                    continuation.yield((index, $0))
+                }
+            } catch { continuation.yield((index, .failed(error))) }
         }
         return events
     }

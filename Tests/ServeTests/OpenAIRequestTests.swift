@@ -181,6 +181,7 @@ import Testing
             (#"[5]"#, .refused("invalid_value", param: "messages[0]")),
             (#"[{"content":"x"}]"#, .refused("invalid_value", param: "messages[0].role")),
             (#"[{"role":"user","content":5}]"#, .refused("invalid_value", param: "messages[0].content")),
+            (#"[{"role":"user"}]"#, .refused("invalid_value", param: "messages[0].content")),
             (
                 #"[{"role":"user","content":[{"type":"text","text":"a"},"b",{"type":"refusal","refusal":"c"}]}]"#,
                 .accepted

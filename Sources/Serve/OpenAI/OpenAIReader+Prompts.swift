@@ -46,12 +46,14 @@ extension OpenAIReader {
 
     private static func check(_ message: JSONValue, _ place: String) throws(OpenAIError) {
         guard let object = message.object else { throw .invalid(place, "must be an object") }
-        guard object["role"]?.string != nil else { throw .invalid("\(place).role", "must be a string") }
+        guard let role = object["role"]?.string else { throw .invalid("\(place).role", "must be a string") }
         if let audio = object["audio"], audio != .null {
             throw .unsupported("\(place).audio", isValue: false, "there is only text")
         }
         switch object["content"] {
-        case nil, .null, .string: return
+        case .string: return
+        // A turn of calls has none.
+        case nil where role == "assistant", .null where role == "assistant": return
         case .array(let parts):
             for (index, part) in parts.enumerated() { try check(part: part, "\(place).content[\(index)]") }
         default: throw .invalid("\(place).content", "must be a string or an array of parts")

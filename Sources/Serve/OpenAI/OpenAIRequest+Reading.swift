@@ -135,7 +135,8 @@ struct OpenAIReader {
 
     func choices() throws(OpenAIError) -> [String]? {
         var found = self["guided_choice"].map { ("guided_choice", $0) }
-        for (name, value) in self["structured_outputs"]?.object?.members ?? [] where !value.isFalsy {
+        for (name, value) in self["structured_outputs"]?.object?.members ?? []
+        where value != .null && value != .bool(false) {
             let place = "structured_outputs.\(name)"
             guard name == "choice" else {
                 throw .unsupported(place, isValue: false, "\"\(place)\" is not supported; \"choice\" is")
