@@ -400,7 +400,8 @@ class PageCheck(unittest.TestCase):
         self.send("unbroken" * 40 + "\n" + PROMPT)
         fits = ("document.documentElement.scrollWidth <= 360 && [...document.body.querySelectorAll('*')]"
                 ".filter(e => e.checkVisibility({visibilityProperty: true}) && !e.closest('.choice input, .unseen'))"
-                ".every(e => e.getBoundingClientRect().left >= 0 && e.getBoundingClientRect().right <= 360)")
+                ".every(e => e.getBoundingClientRect().left >= 0 && e.getBoundingClientRect().right <= 360"
+                " && (e.matches('fieldset *, select, .unseen') || e.scrollWidth <= Math.max(e.clientWidth, e.offsetWidth)))")
         seen = "(r => r.top >= 0 && r.bottom <= 740)(document.querySelector('#send').getBoundingClientRect())"
         self.assertTrue(self.browser.run(f"{fits} && {seen}"))
         self.screenshot("phone")
