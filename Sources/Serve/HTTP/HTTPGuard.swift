@@ -14,7 +14,7 @@ struct HTTPGuard: RouterMiddleware {
             try access.check(request)
             response = try await answer(request, context, next)
         } catch is HTTPError { response = missing(request) } catch {
-            let error = OpenAIError(error)
+            let error = OpenAIError(any: error)
             context.call.notes.add(error)
             response = Response(error)
         }
