@@ -98,7 +98,7 @@ def check_metrics(server):
         if family.type == "histogram":
             counts = [s.value for s in family.samples if s.name.endswith("_bucket")]
             expect_quiet(counts == sorted(counts) and len(counts) == 17, f"{name} is not cumulative")
-    expect(len(families) > 40, f"Prometheus' parser reads {len(families)} metrics, {len(seen)} series")
+    expect(len(families) > 30, f"Prometheus' parser reads {len(families)} metrics, {len(seen)} series")
     for name in [f"dora_{n}" for n in ROUTERS] + [f"vllm:{n}" for n in VLLM]:
         expect_quiet(len(families[name].samples) == 1, f"{name} has not one series")
     labels = families["vllm:lora_requests_info"].samples[0].labels

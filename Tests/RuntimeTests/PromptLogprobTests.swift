@@ -31,6 +31,14 @@ import Testing
     @Test func amongOthersTheBitsAreThoseOfEachAlone() async throws {
         let engine = try TestEngine(adapters: ["dora-qkv"]) { $0.maximumSequences = 5 }
         let choice = AdapterChoice.named("dora-qkv", generation: nil)
+        // One after the other: they share their threads.
+        let alone = try (0..<3).map { index in
+            (
+                score: try engine.alone(
+                    ScoreRequest(prompt: Self.prompt(70 + index), top: 1), adapter: "dora-qkv"),
+                made: try engine.alone(Self.prompt(70 + index), adapter: "dora-qkv", maximumTokens: 3)
+            )
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<20 {
                 group.addTask {
@@ -41,8 +49,7 @@ import Testing
                         prompt: prompt, maximumTokens: 3, ignoresEOS: true, logprobs: 3)
                     request.promptLogprobs = 1
                     let reply = try await engine.generate(request, adapter: choice, connection: index)
-                    let score = try engine.alone(ScoreRequest(prompt: prompt, top: 1), adapter: "dora-qkv")
-                    let made = try engine.alone(prompt, adapter: "dora-qkv", maximumTokens: 3)
+                    let (score, made) = alone[index % 3]
                     #expect(reply.completion.promptLogprobs == score.lists[0])
                     #expect(reply.completion.logprobs == made.logprobs)
                     #expect(reply.cachedTokens == 0 && reply.prompt == prompt)

@@ -8,6 +8,9 @@ struct EngineSignals: Sendable {
         case tick
     }
 
+    /// Signals that may wait for a client that reads slowly, some megabytes; then it is dropped.
+    private static let mostWaiting = 1 << 14
+
     let signals: AsyncStream<Signal>
     private let session: EngineSession
     private let serials: [Int]
@@ -19,14 +22,17 @@ struct EngineSignals: Sendable {
     ) throws(EngineError) {
         session = call.session
         serials = request.prompts.indices.map { call.firstSerial + $0 }
-        let (signals, continuation) = AsyncStream.makeStream(of: Signal.self)
+        let (signals, continuation) = AsyncStream.makeStream(
+            of: Signal.self, bufferingPolicy: .bufferingOldest(Self.mostWaiting))
         self.signals = signals
         for (index, serial) in serials.enumerated() {
             do throws(EngineError) {
                 try session.submit(serial, to: request.adapter, streams: request.streams) { language, model in
                     try request.work(index, in: language, model: model)
-                } report: {
-                    continuation.yield(.event(index, $0))
+                } report: { [session] event in
+                    guard case .dropped = continuation.yield(.event(index, event)) else { return }
+                    continuation.finish()
+                    session.cancel(serial)
                 }
             } catch {
                 cancel()

@@ -42,8 +42,15 @@ final class HTTPNotes: Sendable {
         switch event {
         case .started, .piece: return
         case .finished(let reply): add(reply.metadata)
-        case .failed(let error): add(["code": "\(error.code)", "problem": "\(error.message.quoted)"])
+        case .failed(let error): add(OpenAIError(error))
         }
+    }
+
+    /// What is wrong with a request may be said in its own words, which are nobody's but the client's.
+    func add(_ error: OpenAIError) {
+        add(["code": "\(error.code)"])
+        if let param = error.param { add(["param": "\(param.quoted)"]) }
+        if error.status.rawValue >= 500 { add(["problem": "\(error.message.quoted)"]) }
     }
 
     func add(_ metadata: Logger.Metadata) { notes.withLock { $0.merge(metadata) { $1 } } }

@@ -1,6 +1,5 @@
 import HTTPTypes
 import Hummingbird
-import Logging
 
 /// What every request passes, whatever it asks for, and what every answer says.
 struct HTTPGuard: RouterMiddleware {
@@ -15,8 +14,8 @@ struct HTTPGuard: RouterMiddleware {
             try access.check(request)
             response = try await answer(request, context, next)
         } catch is HTTPError { response = missing(request) } catch {
-            let error = OpenAIError(error)
-            context.call.notes.add(["code": "\(error.code)", "problem": "\(error.message.quoted)"])
+            let error = OpenAIError(any: error)
+            context.call.notes.add(error)
             response = Response(error)
         }
         response.headers[.requestID] = context.call.id
@@ -25,8 +24,8 @@ struct HTTPGuard: RouterMiddleware {
             response.headers[.accessControlAllowOrigin] = origin
             response.headers[.accessControlExposeHeaders] =
                 "x-request-id, x-dora-adapter, x-dora-ignored, retry-after"
-            response.headers[.vary] = "Origin"
         }
+        if !access.origins.isEmpty { response.headers[.vary] = "Origin" }
         return response
     }
 

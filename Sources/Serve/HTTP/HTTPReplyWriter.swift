@@ -3,6 +3,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// What is known of the reply in hand.
 struct HTTPReplyState {
@@ -29,6 +30,9 @@ struct HTTPReplyState {
 struct HTTPReplyWriter: Sendable {
     private let connection: NIOLoopBound<HTTPConnection>
     private let eventLoop: any EventLoop
+    private let unsent = UnsentBytes()
+    /// What may wait to be sent before whoever writes waits too.
+    private static let mostUnsent = 64 << 10
 
     init(_ connection: HTTPConnection, on eventLoop: any EventLoop) {
         self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
@@ -43,7 +47,7 @@ struct HTTPReplyWriter: Sendable {
         eventLoop.execute { connection.value.write(response.head, bytes) }
     }
 
-    /// A part goes out when the one before it has: a client that reads slowly slows down nobody but its own reply.
+    /// A client that reads slowly slows down nobody but its own reply.
     private func stream(_ response: Response) async {
         eventLoop.execute { connection.value.begin(response.head) }
         do {
@@ -53,9 +57,26 @@ struct HTTPReplyWriter: Sendable {
     }
 
     fileprivate func write(_ buffer: ByteBuffer) async throws {
-        try await eventLoop.flatSubmit {
-            connection.value.send(buffer) ?? eventLoop.makeFailedFuture(ChannelError.alreadyClosed)
-        }.get()
+        let count = buffer.readableBytes
+        let send: @Sendable () -> EventLoopFuture<Void> = { [self] in
+            let sent = connection.value.send(buffer) ?? eventLoop.makeFailedFuture(ChannelError.alreadyClosed)
+            sent.whenComplete { _ in unsent.add(-count) }
+            return sent
+        }
+        if unsent.add(count) > Self.mostUnsent {
+            try await eventLoop.flatSubmit(send).get()
+        } else {
+            eventLoop.execute { _ = send() }
+        }
+    }
+}
+
+/// Bytes of a stream on their way to the socket.
+private final class UnsentBytes: Sendable {
+    private let count = Atomic(0)
+
+    @discardableResult func add(_ bytes: Int) -> Int {
+        count.wrappingAdd(bytes, ordering: .relaxed).newValue
     }
 }
 

@@ -34,7 +34,7 @@ package final class HTTPServer: Sendable {
 
     func response(to request: Request, _ call: HTTPCall) async -> Response {
         do { return try await responder.respond(to: request, context: HTTPContext(source: call)) } catch {
-            return Response(OpenAIError(error))
+            return Response(OpenAIError(any: error))
         }
     }
 
@@ -58,10 +58,9 @@ package final class HTTPServer: Sendable {
 
 extension OpenAIError {
     /// What went wrong in an answer.
-    init(_ error: any Error) {
+    init(any error: any Error) {
         switch error {
         case let error as OpenAIError: self = error
-        case let error as EngineError: self.init(error)
         case let problem as Prompt.Problem: self.init(EngineError(problem))
         default: self.init(EngineError(error))
         }

@@ -31,17 +31,20 @@ struct OptionReader {
     private static func check(_ file: String) throws(LoadError) {
         let fields = try JSONFields(parsing: MappedFile.contents(of: file, atMost: 1 << 20), file: file)
         for (key, value) in fields.object.members {
-            guard ServerOption(rawValue: key) != nil else {
+            guard let option = ServerOption(rawValue: key) else {
                 throw LoadError(
                     .malformed, file: file, field: key, "there is no such option",
                     advice: "write options as --help does, without the dashes")
             }
             switch value {
-            case .string, .number, .bool: continue
+            case .string, .number: continue
+            case .bool where option.isFlag: continue
             case .array(let values) where values.allSatisfy({ $0.string != nil }): continue
             default:
                 throw fields.mismatch(
-                    key, expected: "a string, a number, true, false or an array of strings", value)
+                    key,
+                    expected: option.isFlag ? "true or false" : "a string, a number or an array of strings",
+                    value)
             }
         }
     }

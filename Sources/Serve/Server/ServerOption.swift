@@ -28,6 +28,14 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case noPage = "no-page"
     case metricsListen = "metrics-listen"
     case metricsCompat = "metrics-compat"
+
+    /// Whether its value is true or false.
+    var isFlag: Bool {
+        switch self {
+        case .allowLoad, .strictFields, .trustRequestTemplate, .noPage: true
+        default: false
+        }
+    }
     case logLevel = "log-level"
 }
 

@@ -50,7 +50,7 @@ import Testing
         let wrong = try await client.get("/v1/completions")
         #expect(wrong.status == 405 && wrong["allow"] == "POST, OPTIONS")
         #expect(try await client.ask("DELETE", "/v1/models/base").status == 405)
-        #expect(try await client.ask("BREW", "/health").status == 405)
+        #expect(try await client.ask("PATCH", "/health").status == 405)
         try await server.stop()
     }
 
@@ -119,13 +119,16 @@ import Testing
     }
 
     @Test func aDrainSaysSoFirst() async throws {
-        let server = try await TestServer(drainDelay: .milliseconds(400))
+        let server = try await TestServer(drainDelay: .seconds(3))
         let (client, idle) = (try await server.http(), try await server.http())
         #expect(try await client.get("/ready").status == 200)
         #expect(try await idle.get("/health").status == 200)
         #expect(try await client.post("/v1/drain", "{}").json?["draining"]?.bool == true)
-        while try await client.get("/ready").status == 200 { try await Task.sleep(for: .milliseconds(5)) }
-        let announced = try await client.get("/ready")
+        var announced = try await client.get("/ready")
+        while announced.status == 200 {
+            try await Task.sleep(for: .milliseconds(5))
+            announced = try await client.get("/ready")
+        }
         #expect(announced.status == 503 && announced["retry-after"] == "1")
         // Everything goes on meanwhile, for new clients too.
         let late = try await server.http()

@@ -38,7 +38,9 @@ final class RawHTTP: Sendable {
         func channelInactive(context: ChannelHandlerContext) { continuation.finish() }
 
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-            if case ChannelEvent.inputClosed = event { continuation.finish() }
+            guard case ChannelEvent.inputClosed = event else { return }
+            continuation.finish()
+            context.close(promise: nil)
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
