@@ -10,17 +10,24 @@ struct RunningSequence {
         /// Positions that a sequence may have.
         let context: Int
         let eosIDs: Set<Int>
+        /// Once a sequence is longer, all its tokens are computed again; nil for never.
+        var recomputedLength: Int?
     }
 
     let weights: ModelWeights
-    let cache: KeyValueCache
+    private(set) var cache: KeyValueCache
     private let request: GenerationRequest
     private let context: Int
     private let ends: Set<Int>
+    private let recomputedLength: Int?
     private var output: GrowingCompletion
     /// The constraint on the text, if it is one of several.
     private var walk: ChoiceWalk?
     private var pending: ArraySlice<Int>
+    /// Whether the tokens so far are being computed again.
+    private var isRecomputing = false
+    /// Of the sequence, when its last tokens were rotated.
+    private(set) var rotatedLength = 0
     private(set) var isFinished: Bool
     private let start = ContinuousClock.now
     private var firstToken: ContinuousClock.Instant?
@@ -36,6 +43,7 @@ struct RunningSequence {
         self.weights = weights
         self.cache = cache
         context = limits.context
+        recomputedLength = limits.recomputedLength
         ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
         output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
         walk = request.choices.map { ChoiceWalk($0, ends: limits.eosIDs) }
@@ -45,7 +53,7 @@ struct RunningSequence {
     }
 
     /// Whether the prompt has been taken in, so that each further step makes a token.
-    var isDecoding: Bool { firstToken != nil }
+    var isDecoding: Bool { firstToken != nil && !isRecomputing }
     var tokenIDs: [Int] { walk?.tokens ?? output.completion.tokenIDs }
     var pendingTokens: Int { pending.count }
     /// The tokens whose keys and values the cache holds.
@@ -59,8 +67,23 @@ struct RunningSequence {
     mutating func nextPart(atMost count: Int) -> StepPart {
         let tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
-        return StepPart(
-            weights: weights, cache: cache, tokens: tokens, logits: pending.isEmpty ? .last : .none)
+        if pending.isEmpty { isRecomputing = false }
+        let part = StepPart(
+            weights: weights, cache: cache, tokens: tokens, logits: pending.isEmpty ? .last : .none,
+            following: pending.count)
+        rotatedLength = part.length
+        return part
+    }
+
+    /// Begins again with all tokens so far where the next ones make the sequence so long that all are rotated
+    /// differently.
+    private mutating func recomputeIfLonger() {
+        guard let limit = recomputedLength, cache.count <= limit, cache.count + pending.count > limit else {
+            return
+        }
+        cache = KeyValueCache(geometry: cache.geometry)
+        pending = (request.prompt + tokenIDs)[...]
+        isRecomputing = true
     }
 
     /// Takes the likeliest token, of those that are allowed, of the logits that were wanted.
@@ -78,12 +101,15 @@ struct RunningSequence {
         let isFull =
             output.completion.tokenIDs.count == request.maximumTokens || cache.count == context
         isFinished = !goesOn || isFull
-        if !isFinished { pending = [id] }
+        if isFinished { return }
+        pending = [id]
+        recomputeIfLonger()
     }
 
     private mutating func choose(by logits: UnsafeBufferPointer<Float>) throws(RuntimeError) {
         pending = try walk?.advance(by: logits) ?? []
         isFinished = walk?.answer != nil || pending.isEmpty
+        if !isFinished { recomputeIfLonger() }
     }
 
     /// The completion as it stands; a choice is shown whole.
