@@ -1,7 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults dependencies
+	check-faults check-families check-family-fields check-real-families dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -36,6 +36,22 @@ check-threads check-addresses: dependencies
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build
 	python3 Tests/Faults/faults.py 15
+
+# Random tiny models of every dense family beside transformers and PEFT: CASES of each, FAMILIES by a regular expression.
+# Python with what Tests/Fixtures/make/requirements.txt lists, named by PYTHON; half an hour.
+PYTHON ?= python3
+CASES ?= 100
+FAMILIES ?= .
+check-families: build
+	$(PYTHON) Tests/Families/fuzz.py --cases $(CASES) --families '$(FAMILIES)'
+
+# One field of a configuration wrong at a time: refused, or what transformers makes of it.
+check-family-fields: build
+	$(PYTHON) Tests/Families/fields.py --families '$(FAMILIES)'
+
+# SmolLM2 and Gemma 3 from PyPI, converted, beside transformers; needs gguf, too.
+check-real-families: build
+	$(PYTHON) Tests/Families/real.py
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:
