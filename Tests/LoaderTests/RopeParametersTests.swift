@@ -131,6 +131,7 @@ import Testing
 
     @Test(arguments: [
         (#"{"rope_type": "linear"}"#, "factor"),
+        (#"{"rope_type": "yarn"}"#, "factor"),
         (#"{"rope_type": "linear", "factor": 0}"#, "factor"),
         (#"{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1}"#, "high_freq_factor"),
         (

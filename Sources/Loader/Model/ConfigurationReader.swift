@@ -178,8 +178,10 @@ extension ConfigurationReader {
 
     /// Keys that a sliding layer sees; nil for a model without windows.
     private func window() throws(LoadError) -> Int? {
-        guard let key = family.windows.key, try bool(family.windows.flag) else { return nil }
-        return isAbsent(key) ? family.windows.absent : try fields.int(key, in: 1...Limit.positions)
+        guard let key = family.windows.key else { return nil }
+        let given = try fields.int(key, in: 1...Limit.positions)
+        guard try bool(family.windows.flag) else { return nil }
+        return isAbsent(key) ? family.windows.absent : given
     }
 
     private func rotatedLayers(_ count: Int) throws(LoadError) -> [Bool] {

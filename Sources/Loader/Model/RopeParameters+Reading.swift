@@ -112,6 +112,8 @@ struct RopeReader {
 
     private func yarn(_ nested: JSONFields) throws(LoadError) -> RopeParameters.YarnScaling {
         let positions = try originalPositions(nested)
+        // Null: what the contexts say. The library wants the key all the same.
+        guard nested.object["factor"] != nil else { throw nested.missing("factor") }
         let factor = try nested.positiveDouble("factor") ?? Double(maximumPositions) / Double(positions)
         func magnitude(_ scale: Double) -> Double { factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1 }
         let one = try nested.double("mscale") ?? 0

@@ -153,6 +153,7 @@ import Testing
         ("gemma2", "sliding_window", "0"), ("gemma2", "layer_types", #"["full_attention"]"#),
         ("granite", "logits_scaling", "0"), ("smollm3", "no_rope_layers", "[1,1]"),
         ("smollm3", "no_rope_layers", "[2]"), ("qwen2", "use_sliding_window", "1"),
+        ("qwen2", "sliding_window", "-1"),
         ("phi3", "rope_scaling", #"{"type": "longrope", "short_factor": [1], "long_factor": [1]}"#),
     ])
     func aKeyThatIsWrongIsNamed(type: String, key: String, value: String) {
