@@ -12,6 +12,8 @@ package struct Checkpoint: Sendable {
     let unlisted: [(tensor: String, file: String)]
     private let shards: [SafetensorsFile]
     private let shardOfName: [String: Int]
+    /// What the file calls a tensor, where that is not its name here.
+    private var storedNames: [String: String] = [:]
     /// Tensors that the index lists and no shard holds, with the shard in which it says they are.
     private let absent: [String: String]
 
@@ -38,7 +40,36 @@ package struct Checkpoint: Sendable {
     }
 
     package subscript(name: String) -> TensorView? {
-        shardOfName[name].flatMap { shards[$0][name] }
+        shardOfName[name].flatMap { shards[$0][storedNames[name] ?? name] }
+    }
+
+    /// The same tensors under other names, without those that have none.
+    func renamed(_ rename: (_ stored: String) -> String?) -> Checkpoint {
+        func pairs<Value>(_ values: [String: Value]) -> [String: Value] {
+            Dictionary(
+                values.compactMap { name, value in rename(name).map { ($0, value) } },
+                uniquingKeysWith: { first, _ in first })
+        }
+        var stored: [String: String] = [:]
+        for name in names { if let new = rename(name), stored[new] == nil { stored[new] = name } }
+        return Checkpoint(
+            folder: folder, names: names.compactMap(rename),
+            unlisted: unlisted.compactMap { tensor, file in rename(tensor).map { (tensor: $0, file: file) } },
+            shards: shards, shardOfName: pairs(shardOfName), absent: pairs(absent), storedNames: stored)
+    }
+
+    private init(
+        folder: String, names: [String], unlisted: [(tensor: String, file: String)],
+        shards: [SafetensorsFile],
+        shardOfName: [String: Int], absent: [String: String], storedNames: [String: String]
+    ) {
+        self.folder = folder
+        self.names = names
+        self.unlisted = unlisted
+        self.shards = shards
+        self.shardOfName = shardOfName
+        self.absent = absent
+        self.storedNames = storedNames
     }
 
     /// As `subscript`, for a tensor that must be there.

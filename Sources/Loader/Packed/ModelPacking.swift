@@ -40,7 +40,7 @@ package struct ModelPacking {
         let matrices = linear.compactMap(matrix)
         let writer = try PackedFileWriter(
             path,
-            tensors: matrices.flatMap(\.tensors) + rows.map(PackedTensor.init)
+            tensors: matrices.flatMap(\.tensors) + rows.map { PackedTensor($0.name, $0.tensor) }
                 + small.map { PackedTensor(name: $0.name, elementType: .u8, shape: [$0.bytes.count]) },
             metadata: [(PackedHeader.baseKey, baseName)]
                 + matrices.map { (PackedHeader.matrixKey($0.module), $0.description) })
@@ -48,13 +48,13 @@ package struct ModelPacking {
             try progress(LoadProgress(stage: "packing", done: index, total: matrices.count + rows.count))
             try matrix.write(to: writer, on: compute)
         }
-        for (index, tensor) in rows.enumerated() {
+        for (index, (name, tensor)) in rows.enumerated() {
             try progress(
                 LoadProgress(
                     stage: "packing", done: matrices.count + index, total: matrices.count + rows.count))
             try tensor.withBytes { bytes in
                 let size = tensor.elementType.byteCount
-                try writer.write(tensor.name, bytes) { range in
+                try writer.write(name, bytes) { range in
                     tensor.dropPages(elements: range.lowerBound / size..<range.upperBound / size)
                 }
             }
@@ -86,17 +86,21 @@ package struct ModelPacking {
     }
 
     /// What is not packed: embedding, norms, biases, and V of a matrix whose stored format rounds it.
-    private func rowTensors() throws(LoadError) -> [TensorView] {
+    private func rowTensors() throws(LoadError) -> [(name: String, tensor: TensorView)] {
         var names: [String] = []
         for module in inventory.modules {
             switch module.kind {
             case .norm:
-                _ = try reader.vector(module.weightName, module.outputs)
+                _ = try reader.vector(module.weightName, module.weightShape)
                 names.append(module.weightName)
+                if let name = module.biasName {
+                    _ = try reader.vector(name, [module.outputs])
+                    names.append(name)
+                }
             case .embedding: names.append(reader.embeddingName)
             case .linear:
                 if let name = module.biasName {
-                    _ = try reader.vector(name, module.outputs)
+                    _ = try reader.vector(name, [module.outputs])
                     names.append(name)
                 }
                 if let record = matrix(module), !record.isExact, reader.checkpoint[module.weightName] != nil {
@@ -107,12 +111,12 @@ package struct ModelPacking {
         // A tied embedding and head may be one tensor under the head's name.
         var seen: Set<String> = []
         names = names.filter { seen.insert($0).inserted }
-        return try names.map { name throws(LoadError) in try reader.checkpoint.tensor(name) }
+        return try names.map { name throws(LoadError) in (name, try reader.checkpoint.tensor(name)) }
     }
 }
 
 extension PackedTensor {
-    fileprivate init(_ tensor: TensorView) {
-        self.init(name: tensor.name, elementType: tensor.elementType, shape: tensor.shape)
+    fileprivate init(_ name: String, _ tensor: TensorView) {
+        self.init(name: name, elementType: tensor.elementType, shape: tensor.shape)
     }
 }

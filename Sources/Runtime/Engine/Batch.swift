@@ -28,6 +28,8 @@ struct Batch {
         var charged: Int
         /// Blocks shared with the prefix cache.
         var held: [Int]
+        /// Whether all its keys are rotated as those of its prompt.
+        let keepsRotation: Bool
         var reportedTokens = 0
         var failure: EngineError?
     }
@@ -86,7 +88,12 @@ struct Batch {
         -> Bool
     {
         guard running.count < maximumSequences else { return false }
-        let held = prefixes.hold(waiting.adapter, work.prompt, atMost: Self.reusableTokens(of: work))
+        let rotation = rotation(of: work)
+        let held =
+            rotation.map {
+                prefixes.hold(
+                    waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work))
+            } ?? []
         let needed = blocks(work) - held.count
         while usedBlocks + needed > blockBudget {
             guard prefixes.evictOne() else {
@@ -103,12 +110,26 @@ struct Batch {
                 sequence: sequence(of: work, by: model, cache: cache),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
-                charged: needed, held: held))
+                charged: needed, held: held, keepsRotation: rotation != nil))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
         }
         return true
+    }
+
+    /// How a request's tokens are rotated throughout; nil where that is not settled from the beginning.
+    private func rotation(of work: EngineRequest.Work) -> Int? {
+        let lengths: [Int]
+        switch work {
+        case .score(let score): lengths = [score.length]
+        case .generate(let request):
+            if let scored = request.scoredChoices { return rotation(of: .score(scored)) }
+            let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
+            lengths = [request.prompt.count, min(isHuge ? positions : sum, context)]
+        }
+        let rotations = Set(lengths.map(pass.configuration.rotation))
+        return rotations.count == 1 ? rotations.first ?? nil : nil
     }
 
     /// How much of a prompt's beginning may come from an earlier request: all but the tokens whose logits are wanted.
@@ -127,7 +148,9 @@ struct Batch {
         case .generate(let request):
             request.running(
                 weights: model.weights, cache: cache,
-                limits: RunningSequence.Limits(context: positions, eosIDs: Set(model.language.eosIDs)),
+                limits: RunningSequence.Limits(
+                    context: positions, eosIDs: Set(model.language.eosIDs),
+                    recomputedLength: pass.configuration.recomputedLength),
                 tokenizer: model.language.tokenizer, width: { $0.width(blockBudget: blockBudget) })
         case .score(let request):
             RunningScore(
@@ -210,7 +233,11 @@ struct Batch {
             running[index].failure = EngineError(error)
             return
         }
-        if isFirst && running[index].sequence.isDecoding { Self.share(&running[index], in: &prefixes) }
+        if isFirst && running[index].sequence.isDecoding && running[index].keepsRotation {
+            var sequence = running[index]
+            share(&sequence)
+            running[index] = sequence
+        }
         if running[index].sequence.tokenIDs.count > before { recordToken(index) }
         report(text, of: &running[index])
     }
@@ -236,9 +263,13 @@ struct Batch {
     }
 
     /// Leaves the full blocks of a sequence to those who will begin alike.
-    private static func share(_ running: inout Running, in prefixes: inout PrefixCache) {
+    private mutating func share(_ running: inout Running) {
+        guard let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength) else {
+            return
+        }
         let held = prefixes.add(
-            running.adapter, running.sequence.computedTokens, running.sequence.cache.fullBlocks,
+            running.adapter, rotation: rotation, running.sequence.computedTokens,
+            running.sequence.cache.fullBlocks,
             behind: running.held)
         running.charged -= held.count - running.held.count
         running.held = held
@@ -246,7 +277,7 @@ struct Batch {
 
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
         var ended = ended
-        Self.share(&ended, in: &prefixes)
+        share(&ended)
         prefixes.release(ended.held)
         if let failure = ended.failure {
             return Ended(

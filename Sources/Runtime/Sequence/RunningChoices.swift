@@ -18,6 +18,7 @@ struct RunningChoices: RunningRequest {
 
     var cache: KeyValueCache { score.cache }
     var computedTokens: ArraySlice<Int> { score.computedTokens }
+    var rotatedLength: Int { score.rotatedLength }
     var isDecoding: Bool { false }
     var isFinished: Bool { score.isFinished }
     var pendingTokens: Int { score.pendingTokens }

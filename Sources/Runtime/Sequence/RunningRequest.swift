@@ -8,6 +8,8 @@ protocol RunningRequest {
     var cache: KeyValueCache { get }
     /// The tokens whose keys and values the cache holds.
     var computedTokens: ArraySlice<Int> { get }
+    /// The length of the sequence by which the cache's keys were rotated last.
+    var rotatedLength: Int { get }
     /// Whether the prompt has been taken in, so that each further step makes a token.
     var isDecoding: Bool { get }
     var isFinished: Bool { get }

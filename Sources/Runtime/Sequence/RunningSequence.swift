@@ -10,13 +10,16 @@ struct RunningSequence {
         /// Positions that a sequence may have.
         let context: Int
         let eosIDs: Set<Int>
+        /// Once a sequence is longer, all its tokens are computed again; nil for never.
+        var recomputedLength: Int?
     }
 
     let weights: ModelWeights
-    let cache: KeyValueCache
+    private(set) var cache: KeyValueCache
     private let request: GenerationRequest
     private let context: Int
     private let ends: Set<Int>
+    private let recomputedLength: Int?
     private var output: GrowingCompletion
     /// The constraint on the text, if it is one of several.
     private var walk: ChoiceWalk?
@@ -26,6 +29,10 @@ struct RunningSequence {
     private var pending: ArraySlice<Int>
     /// Position of the first token of the step in hand, while the prompt is taken in.
     private var position = 0
+    /// Whether the tokens so far are being computed again.
+    private var isRecomputing = false
+    /// Of the sequence, when its last tokens were rotated.
+    private(set) var rotatedLength = 0
     private(set) var isFinished: Bool
     private let start = ContinuousClock.now
     private var firstToken: ContinuousClock.Instant?
@@ -41,6 +48,7 @@ struct RunningSequence {
         self.weights = weights
         self.cache = cache
         context = limits.context
+        recomputedLength = limits.recomputedLength
         ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
         output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
         promptTop = request.choices == nil ? request.promptLogprobs : nil
@@ -51,7 +59,7 @@ struct RunningSequence {
     }
 
     /// Whether the prompt has been taken in, so that each further step makes a token.
-    var isDecoding: Bool { firstToken != nil }
+    var isDecoding: Bool { firstToken != nil && !isRecomputing }
     var tokenIDs: [Int] { walk?.tokens ?? output.completion.tokenIDs }
     var logprobs: [TokenLogprob] { output.completion.logprobs }
     var pendingTokens: Int { pending.count }
@@ -67,11 +75,25 @@ struct RunningSequence {
     mutating func nextPart(atMost count: Int) -> StepPart {
         let tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
+        if pending.isEmpty { isRecomputing = false }
         position = tokens.startIndex
-        let scores = promptTop != nil && !isDecoding
-        return StepPart(
+        let scores = promptTop != nil && firstToken == nil
+        let part = StepPart(
             weights: weights, cache: cache, tokens: tokens,
-            logits: scores ? .all : pending.isEmpty ? .last : .none)
+            logits: scores ? .all : pending.isEmpty ? .last : .none, following: pending.count)
+        rotatedLength = part.length
+        return part
+    }
+
+    /// Begins again with all tokens so far where the next ones make the sequence so long that all are rotated
+    /// differently.
+    private mutating func recomputeIfLonger() {
+        guard let limit = recomputedLength, cache.count <= limit, cache.count + pending.count > limit else {
+            return
+        }
+        cache = KeyValueCache(geometry: cache.geometry)
+        pending = (request.prompt + tokenIDs)[...]
+        isRecomputing = true
     }
 
     /// Takes the likeliest token, of those that are allowed, of the logits that were wanted; or, before the prompt's end,
@@ -81,7 +103,7 @@ struct RunningSequence {
     mutating func accept(
         _ logits: UnsafeBufferPointer<Float>, token: Int, emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
-        if let promptTop, !isDecoding, position + token + 1 < request.prompt.count {
+        if let promptTop, firstToken == nil, position + token + 1 < request.prompt.count {
             _ = try Logits.greedy(logits)
             return output.record(prompt: request.prompt[position + token + 1], logits, top: promptTop)
         }
@@ -95,12 +117,15 @@ struct RunningSequence {
         let isFull =
             output.completion.tokenIDs.count == request.maximumTokens || cache.count == context
         isFinished = !goesOn || isFull
-        if !isFinished { pending = [id] }
+        if isFinished { return }
+        pending = [id]
+        recomputeIfLonger()
     }
 
     private mutating func choose(by logits: UnsafeBufferPointer<Float>) throws(RuntimeError) {
         pending = try walk?.advance(by: logits) ?? []
         isFinished = walk?.answer != nil || pending.isEmpty
+        if !isFinished { recomputeIfLonger() }
     }
 
     /// The completion as it stands; a choice is shown whole.
