@@ -1,3 +1,5 @@
+package import NIOCore
+
 /// What was said of HTTP at the start.
 package struct HTTPSettings: Sendable {
     package var addresses: [ListenAddress] = []
@@ -43,4 +45,21 @@ package struct HTTPSettings: Sendable {
         speaksVLLM =
             try reader.value(.metricsCompat, "vllm or none") { ["vllm": true, "none": false][$0] } ?? true
     }
+}
+
+/// How long clients may take, and how much they may say before they say what they want.
+package struct HTTPLimits: Sendable {
+    package var head = TimeAmount.seconds(10)
+    package var body = TimeAmount.seconds(30)
+    package var idle = TimeAmount.seconds(75)
+    /// For each part of a reply.
+    package var write = TimeAmount.seconds(60)
+    package var farewell = TimeAmount.seconds(1)
+    /// Silence after which a stream says that it lives.
+    package var ping = Duration.seconds(15)
+    package var headerBytes = 16 << 10
+    package var headBytes = 64 << 10
+    package var headers = 100
+
+    package init() {}
 }

@@ -119,7 +119,7 @@ import Testing
     }
 
     @Test func aDrainSaysSoFirst() async throws {
-        let server = try await TestServer(drainDelay: .seconds(3))
+        let server = try await TestServer(drainDelay: .seconds(6))
         let (client, idle) = (try await server.http(), try await server.http())
         #expect(try await client.get("/ready").status == 200)
         #expect(try await idle.get("/health").status == 200)

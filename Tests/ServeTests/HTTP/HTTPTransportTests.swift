@@ -140,11 +140,10 @@ import Testing
 
     @Test func silenceIsNoFault() async throws {
         var settings = HTTPSettings(model: "base")
-        settings.limits.idle = .seconds(1)
+        settings.limits.idle = .milliseconds(200)
         let server = try await TestServer(http: settings)
-        let idle = try await server.http()
-        #expect(try await idle.get("/health").status == 200)
-        #expect(await idle.isClosed())
+        // The end comes without a word.
+        #expect(try await server.http().isClosed())
         try await server.stop()
     }
 
