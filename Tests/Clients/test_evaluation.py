@@ -56,7 +56,7 @@ def test_log_likelihoods_are_those_of_scores(server, tmp_path):
 
 def test_log_likelihoods_are_pefts(start_server, tmp_path):
     """Those that make_peft_scores.py got from PEFT, in F32 over the decoded base."""
-    server = start_server("--weights", "f32", "--merged", "f32", "--head", "f32", "--kv", "f32")
+    server = start_server("--weights", "f32", "--merged", "f32", "--head", "native", "--kv", "f32")
     golden = {row["text"]: row for row in json.loads((HERE / "peft_scores.json").read_text())}
     _, samples = evaluate(server, "local-completions", "dora_choices", tmp_path)
     compared = 0
@@ -71,7 +71,7 @@ def test_log_likelihoods_are_pefts(start_server, tmp_path):
 def test_chats_are_generated(server, tmp_path):
     _, samples = evaluate(server, "local-chat-completions", "dora_answers", tmp_path)
     for sample in samples:
-        prompt = json.loads(sample["arguments"][0][0])
+        prompt = json.loads(sample["arguments"][0][0].prompt)
         line = server.line(messages=prompt, adapter="sentiment", max_tokens=12, stop=["\n"])
         assert sample["resps"][0][0] == line["text"]
 

@@ -201,18 +201,19 @@ def test_conflicts_are_not_tried_again(start_server):
 
 
 def test_many_at_once_are_answered_as_alone(server):
-    client = openai.AsyncOpenAI(base_url=server.base_url, api_key="none")
     requests = [(model, PROMPT + " " * spaces) for model in ("base", "sentiment", "topic") for spaces in range(4)]
 
-    async def ask(model, prompt):
+    async def ask(client, model, prompt):
         reply = await client.completions.create(
             model=model, prompt=prompt, max_tokens=12, logprobs=1, extra_body={"ignore_eos": True})
         return reply.choices[0].text, reply.choices[0].logprobs.token_logprobs
 
     async def together():
-        return await asyncio.gather(*[ask(*request) for request in requests])
+        async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none") as client:
+            return await asyncio.gather(*[ask(client, *request) for request in requests])
 
     async def alone():
-        return [await ask(*request) for request in requests]
+        async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none") as client:
+            return [await ask(client, *request) for request in requests]
 
     assert asyncio.run(together()) == asyncio.run(alone())

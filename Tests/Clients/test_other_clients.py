@@ -63,5 +63,5 @@ def test_curl(server):
                   json.dumps({**json.loads(body), "stream": True})).split("\n\n")
     assert events[-2:] == ["data: [DONE]", ""] and all(event.startswith("data: {") for event in events[:-2])
     head = curl("-I", f"{server.origin}/health")
-    assert head.startswith("HTTP/1.1 200") and head.endswith("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200") and head.endswith("\n\n")
     assert curl("-0", f"{server.origin}/health") != ""

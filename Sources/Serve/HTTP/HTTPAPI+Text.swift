@@ -37,6 +37,11 @@ extension HTTPAPI {
                 guard let tokenizer = language.tokenizer else {
                     throw EngineError(Prompt.Problem.noTokenizer(model: state.model))
                 }
+                let size = language.vocabularySize
+                if let stranger = ids.first(where: { ($0.int ?? size) >= size }) {
+                    throw OpenAIError.invalid(
+                        "tokens", "holds \(stranger.text); the model has the tokens 0 to \(size - 1)")
+                }
                 let text = await elsewhere {
                     tokenizer.decode(ids.compactMap(\.int), skippingSpecialTokens: false)
                 }
@@ -44,6 +49,19 @@ extension HTTPAPI {
                     line.object { line in
                         line.key("prompt")
                         line.value(text)
+                    }
+                }
+            },
+            HTTPRoute(method: .get, path: "/tokenizer_info") { _, _ in
+                let language = try await language(of: try self.request([:]))
+                return Response { line in
+                    line.object { line in
+                        for (name, token) in Self.specialTokens(of: language) {
+                            line.key(name)
+                            line.value(token)
+                        }
+                        line.key("model_max_length")
+                        line.value(state.engine.context)
                     }
                 }
             },
@@ -60,6 +78,15 @@ extension HTTPAPI {
                 }
             },
         ]
+    }
+
+    /// The default model's, by transformers' names; evaluation harnesses ask for them.
+    private static func specialTokens(of language: Language) -> [(name: String, token: String)] {
+        var tokens = language.chat?.specialTokens ?? [:]
+        if tokens["eos_token"] == nil, let id = language.eosIDs.first {
+            tokens["eos_token"] = language.tokenizer?.piece(id)?.text
+        }
+        return tokens.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     /// The tokens that a prompt, or a chat's messages, become.

@@ -56,6 +56,10 @@ struct HTTPAPI: Sendable {
 
     /// No form of a foreign page can say that it sends JSON.
     private static func checkType(_ request: Request) throws(OpenAIError) {
+        if let coding = request.headers[.contentEncoding], coding.lowercased() != "identity" {
+            throw OpenAIError(
+                .mediaType, "unsupported_media_type", "send the body as it is, without Content-Encoding")
+        }
         let type = (request.headers[.contentType] ?? "").lowercased().split(separator: ";").map {
             $0.filter { $0 != " " }
         }

@@ -32,6 +32,8 @@ struct HTTPGuard: RouterMiddleware {
     private func answer(
         _ request: Request, _ context: HTTPContext, _ next: (Request, HTTPContext) async throws -> Response
     ) async throws -> Response {
+        // The router would pass over empty parts of a path.
+        if request.uri.path.contains("//") { throw HTTPError(.notFound) }
         guard request.method == .options else { return try await next(request, context) }
         // A browser asks before a page of another origin may send something.
         var response = Response(status: .noContent)

@@ -25,8 +25,9 @@ struct HTTPRoutes: Sendable {
         wildcards = methodsByPath.keys.filter { $0.hasSuffix("/**") }.map { String($0.dropLast(2)) }
     }
 
-    /// For the header `Allow`; nil where there is nothing. A final slash is of no meaning.
+    /// For the header `Allow`; nil where there is nothing. A final slash is of no meaning; other parts are not empty.
     func methods(at path: String) -> String? {
+        if path.contains("//") { return nil }
         let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         let known =
             methodsByPath[path] ?? wildcards.first { path.hasPrefix($0) }.flatMap { methodsByPath[$0 + "**"] }

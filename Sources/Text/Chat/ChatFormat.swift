@@ -7,7 +7,8 @@ package struct ChatFormat: Sendable {
     }
 
     private let templates: [(name: String, template: Template)]
-    private let specialTokens: [String: String]
+    /// By the names that templates have for them, `bos_token` and the like.
+    package let specialTokens: [String: String]
     /// What errors call the place that the templates come from.
     private let source: String
 
