@@ -59,6 +59,31 @@ import Testing
         #expect((1..<Self.rounds).contains(accepted))
     }
 
+    /// Header, configuration, names, weights and tokenizer: all that a GGUF file is asked for.
+    @Test(arguments: ["gpt2", "llama"]) func ggufs(tokenizer: String) throws {
+        var builder = GGUFBuilder()
+        builder.addTokenizer(model: tokenizer)
+        // A matrix in blocks; the others are there in their headers only.
+        builder.tensors = [
+            .init("token_embd.weight", [10, 32]), .init("rope_freqs.weight", [4], [1, 1, 2, 4]),
+        ]
+        builder[tensor: "token_embd.weight"].type = 2
+        builder[tensor: "token_embd.weight"].bytes = (0..<180).map { UInt8($0) }
+        let compute = try Compute(threads: 1)
+        let accepted = try fuzz(builder.bytes, seed: 6) { bytes in
+            let files = ModelFiles.gguf(try GGUFModel(bytes: bytes, path: "m.gguf"))
+            let model = try ModelConfiguration(files)
+            _ = try GenerationDefaults(files, configuration: model)
+            let checkpoint = try Checkpoint(files)
+            if let blocks = try checkpoint.blocks("model.embed_tokens.weight") {
+                let source = try BlockWeights(blocks, rows: model.vocabularySize, columns: model.hiddenSize)
+                _ = try source.packed(as: .q8, on: compute)
+            }
+            _ = try TokenizerFiles.load(files)?.encode("ab c<t>", addingSpecialTokens: true)
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
     @Test func modelConfiguration() throws {
         let text = #"""
             {"model_type":"llama","vocab_size":9,"hidden_size":32,"intermediate_size":24,"num_hidden_layers":1,"num_attention_heads":4,"rope_scaling":{"type":"linear","factor":2.0}}

@@ -12,6 +12,8 @@ struct TextCutting: Sendable {
 
     static func named(_ name: String) -> TextCutting? { byName[name] }
 
+    static var names: Set<String> { Set(byName.keys) }
+
     private static let byName: [String: TextCutting] = {
         let table: [(TextCutting, [String])] = [
             (
