@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 import Testing
 
 @testable import DoraLoader
