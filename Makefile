@@ -1,7 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults dependencies
+	check-faults check-gguf dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -36,6 +36,10 @@ check-threads check-addresses: dependencies
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build
 	python3 Tests/Faults/faults.py 15
+
+# A real GGUF file against llama.cpp and transformers (Python packages: Tests/GGUF/requirements.txt).
+check-gguf: build
+	python3 Tests/GGUF/check.py
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

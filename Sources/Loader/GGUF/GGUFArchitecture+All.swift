@@ -3,16 +3,12 @@ import DoraText
 /// Source: llama.cpp `conversion/`, `src/models/`; transformers `models/*/configuration_*.py`.
 extension GGUFArchitecture {
     static let all: [GGUFArchitecture] =
-        [llama, mistral3, granite, smollm3] + [qwen2, qwen3] + [gemma, gemma2, gemma3] + [phi3, olmo2, glm4]
+        [llama, granite, smollm3] + [qwen2, qwen3] + [gemma, gemma2, gemma3] + [phi3, olmo2, glm4]
         + [commandR, cohere2, exaone4, seedOSS]
 
     /// Llama 2 and 3, TinyLlama, SmolLM 2; the first Mistrals, too, as long as they have no window.
     private static let llama = GGUFArchitecture(
         name: "llama", modelType: "llama", className: "LlamaForCausalLM", isInterleaved: true)
-
-    private static let mistral3 = GGUFArchitecture(
-        name: "mistral3", modelType: "mistral", className: "MistralForCausalLM",
-        constants: [("sliding_window", .null)], isInterleaved: true)
 
     private static let granite = GGUFArchitecture(
         name: "granite", modelType: "granite", className: "GraniteForCausalLM",
@@ -28,7 +24,7 @@ extension GGUFArchitecture {
 
     private static let qwen2 = GGUFArchitecture(
         name: "qwen2", modelType: "qwen2", className: "Qwen2ForCausalLM",
-        constants: [("use_sliding_window", .bool(false))])
+        constants: [("use_sliding_window", .bool(false))], namesBiases: false)
 
     private static let qwen3 = GGUFArchitecture(
         name: "qwen3", modelType: "qwen3", className: "Qwen3ForCausalLM",

@@ -26,6 +26,8 @@ struct GGUFArchitecture: Sendable {
     var constants: [(key: String, value: JSONValue)] = []
     /// Names within a layer that differ from those of Llama.
     var names: [String: String] = [:]
+    /// Whether the configuration says if linear maps have biases; where it does not, they always or never have.
+    var namesBiases = true
     /// Whether query and key rows are interleaved.
     var isInterleaved = false
     /// What the converter added to the weights of norms.

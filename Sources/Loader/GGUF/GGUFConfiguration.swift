@@ -43,12 +43,23 @@ struct GGUFConfiguration {
         }
         if members["sliding_window"] == .integer(0) { members["sliding_window"] = .null }
         members["tie_word_embeddings"] = .bool(model.shape(of: "output.weight") == nil)
-        if model.shape(of: "blk.0.attn_q.bias") != nil { members["attention_bias"] = .bool(true) }
-        if model.shape(of: "blk.0.ffn_up.bias") != nil { members["mlp_bias"] = .bool(true) }
+        if architecture.namesBiases {
+            if model.shape(of: "blk.0.attn_q.bias") != nil { members["attention_bias"] = .bool(true) }
+            if model.shape(of: "blk.0.ffn_up.bias") != nil { members["mlp_bias"] = .bool(true) }
+        }
+        if let types = try layerTypes() { members["layer_types"] = types }
         members["dtype"] = .string("float32")
         try addHeads(&members)
         let theta = members["rope_theta"]?.double ?? 10_000
-        if let scaling = try GGUFRope(model).scaling(theta: theta) { members["rope_scaling"] = scaling }
+        if let scaling = try GGUFRope(model).scaling(theta: theta) {
+            members["rope_scaling"] = scaling
+            // Where models of this type have it.
+            if let positions = scaling.object?["original_max_position_embeddings"],
+                scaling.object?["long_factor"] != nil
+            {
+                members["original_max_position_embeddings"] = positions
+            }
+        }
         ends.add(to: &members)
         return members.value
     }
@@ -74,6 +85,18 @@ struct GGUFConfiguration {
         if let rotated = try integer("rope.dimension_count"), rotated != size, size > 0 {
             members["partial_rotary_factor"] = .decimal(Double(rotated) / Double(size))
         }
+    }
+
+    /// Which layers slide, in files that list them.
+    private func layerTypes() throws(LoadError) -> JSONValue? {
+        let key = "\(architecture.name).attention.sliding_window_pattern"
+        guard case .array = file.value(key), let values = try file.numbers(key) else { return nil }
+        var types: [JSONValue] = []
+        for value in values {
+            guard case .bool(let slides) = value else { throw file.mismatch(key, expected: "bools", value) }
+            types.append(.string(slides ? "sliding_attention" : "full_attention"))
+        }
+        return .array(types)
     }
 
     private func refuseExperts() throws(LoadError) {
