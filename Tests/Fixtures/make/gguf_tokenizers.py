@@ -22,7 +22,7 @@ OUTPUT = TOKENIZERS.parent / "gguf"
 Kind = gguf.TokenType
 
 # Names of `tokenizer.ggml.pre` that dora knows.
-PRE = """llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 dbrx smaug-bpe glm4 chatglm-bpe qwen2 deepseek-r1-qwen
+PRE = """llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 dbrx smaug-bpe glm4 glm5 chatglm-bpe qwen2 deepseek-r1-qwen
 kormo megrez stablelm2 hunyuan solar-open grok-2 qwen35 seed-coder gpt-2 phi-2 mpt olmo jais trillion exaone4 gigachat a.x-4.0
 mellum granite-docling smollm starcoder refact command-r codeshell exaone minerva-7b mellum2 falcon default tekken gpt-4o
 llama4 kanana2 minimax-m2 deepseek-v3 hunyuan-dense joyai-llm bloom poro-chat gpt3-finnish viking""".split()
@@ -131,7 +131,8 @@ def pieces(path, prefix):
 
 def main():
     OUTPUT.mkdir(exist_ok=True)
-    texts = TEXTS + EXTRA
+    # llama.cpp takes no long s for an s, as the models' own files do.
+    texts = [text for text in TEXTS + EXTRA if "ſ" not in text]
     result = {"texts": texts, "pre": {}, "files": {}}
     for name, make in {
         "vocabulary-byte-level.gguf": lambda path: byte_level(path, "llama-bpe"),

@@ -1,7 +1,8 @@
 /// How a byte-level tokenizer cuts a text before its merges, by the name that GGUF files have for it
 /// (`tokenizer.ggml.pre`).
 ///
-/// Source: the models' own `tokenizer.json`; llama.cpp `llama-vocab.cpp` for which name means which.
+/// Source: the models' own `tokenizer.json`; llama.cpp `llama-vocab.cpp` for which name means which. The two differ in one
+/// point, in which the models are followed: an apostrophe and U+017F, the long s, are a contraction.
 struct TextCutting: Sendable {
     /// Each cuts what the ones before it have left.
     let patterns: [String]
@@ -20,7 +21,8 @@ struct TextCutting: Sendable {
                 TextCutting(patterns: [threeDigits], ignoresMerges: true, addsBOS: true),
                 ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"]
             ),
-            (TextCutting(patterns: [threeDigits]), ["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"]),
+            (TextCutting(patterns: [threeDigits]), ["dbrx", "smaug-bpe", "chatglm-bpe"]),
+            (TextCutting(patterns: [threeDigits], ignoresMerges: true), ["glm4", "glm5"]),
             (
                 TextCutting(patterns: [oneDigit]),
                 [
