@@ -61,8 +61,26 @@ struct GGUFTokenizer {
             members["add_prefix_space"] = .bool(false)
             members["add_space_prefix"] = .bool(try file.bool(Self.prefix + "add_space_prefix") ?? true)
         }
+        if let tokens = try strippingTokens(vocabulary) { members["added_tokens_decoder"] = tokens }
         if let template = try chatTemplate() { members["chat_template"] = template }
         return Array(members.value.text.utf8)
+    }
+
+    /// The tokens of Phi 3 that take the white space behind them along, which its files cannot say.
+    private func strippingTokens(_ vocabulary: GGUFVocabulary) throws(LoadError) -> JSONValue? {
+        let name = try file.string("general.name")?.lowercased() ?? ""
+        guard model == .sentencePiece, name.contains("phi-3") || name.contains("phi3") else { return nil }
+        let others = ["<unk>", "<s>", "<|endoftext|>"].map { Array($0.utf8) }
+        var tokens = Members()
+        for (id, token) in vocabulary.tokens.enumerated() where vocabulary.kinds[id].isAdded {
+            var members = Members()
+            members["content"] = .string(String(decoding: token, as: UTF8.self))
+            members["rstrip"] = .bool(!others.contains(token))
+            members["normalized"] = .bool(false)
+            members["special"] = .bool(vocabulary.kinds[id] != .userDefined)
+            tokens["\(id)"] = members.value
+        }
+        return tokens.value
     }
 
     private func addsBOS(_ cutting: TextCutting?) throws(LoadError) -> Bool {
