@@ -63,9 +63,10 @@ import Testing
     @Test(arguments: ["gpt2", "llama"]) func ggufs(tokenizer: String) throws {
         var builder = GGUFBuilder()
         builder.addTokenizer(model: tokenizer)
+        builder["llama.rope.freq_base"] = .f32(500_000)
         // A matrix in blocks; the others are there in their headers only.
         builder.tensors = [
-            .init("token_embd.weight", [10, 32]), .init("rope_freqs.weight", [4], [1, 1, 2, 4]),
+            .init("token_embd.weight", [10, 32]), .init("rope_freqs.weight", [4], [1, 1, 2.6945297, 8]),
         ]
         builder[tensor: "token_embd.weight"].type = 2
         builder[tensor: "token_embd.weight"].bytes = (0..<180).map { UInt8($0) }

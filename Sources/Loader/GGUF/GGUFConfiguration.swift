@@ -50,6 +50,8 @@ struct GGUFConfiguration {
         if let types = try layerTypes() { members["layer_types"] = types }
         members["dtype"] = .string("float32")
         try addHeads(&members)
+        // Some files leave out what llama.cpp takes for granted.
+        if members["rope_theta"] == nil { members["rope_theta"] = .integer(10_000) }
         let theta = members["rope_theta"]?.double ?? 10_000
         if let scaling = try GGUFRope(model).scaling(theta: theta) {
             members["rope_scaling"] = scaling

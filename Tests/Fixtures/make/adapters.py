@@ -93,7 +93,7 @@ for _base in ("source-f32", "source-f16", "source-bf16", "source-odd"):
     CONFIGS[f"dora-qv-{_base}"] = (f"{_base}-nf4", SMALL)
 
 CONFIGS |= {
-    "dora-all-gguf": ("gguf-classic.gguf", dict(DORA, target_modules=ALL)),
+    "dora-all-gguf": ("gguf-classic.gguf", dict(DORA, r=3, target_modules=ALL)),
     "dora-head-gguf": ("gguf-k.gguf", dict(DORA, target_modules=["q_proj", "k_proj", "embed_tokens", "lm_head"])),
     "dora-qkv-gguf": ("gguf-split-00001-of-00003.gguf", FINLORA),
 }

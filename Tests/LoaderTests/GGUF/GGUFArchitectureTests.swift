@@ -33,7 +33,7 @@ import Testing
         switch kinds.first {
         case "STRING": .string(try #require(content.string))
         case "FLOAT32": .f32(Float(try #require(content.double)))
-        case "BOOL": .bool(try #require(content.bool))
+        case "BOOL": .bool(try #require(content.bool as Bool?))
         case "ARRAY":
             .raw(
                 9,
@@ -58,7 +58,7 @@ import Testing
         for (key, shape) in saved {
             #expect(try model.tensor(key)?.shape == shape.array?.compactMap(\.int), "\(key)")
         }
-        let isInterleaved = try #require(description["interleaved"]?.bool)
+        let isInterleaved = try #require(description["interleaved"]?.bool as Bool?)
         #expect(model.architecture.isInterleaved == isInterleaved)
         #expect(model.architecture.normShift == Float(try #require(description["shift"]?.double)))
         if isInterleaved {
