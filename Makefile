@@ -1,7 +1,7 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults check-gguf dependencies
+	check-faults check-fuzz check-gguf dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -32,6 +32,12 @@ check-threads check-addresses: dependencies
 	LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/leak-sanitizer.supp" \
 		swift test --skip-build --sanitize $(SANITIZER) --scratch-path .build-$(SANITIZER) \
 		--filter 'ServeTests|EngineTests|AdapterLifeTests'
+
+# A million mutations of every kind of file, under the address sanitizer (half an hour).
+check-fuzz: dependencies
+	swift build --build-tests --sanitize address --scratch-path .build-address
+	DORA_FUZZ_ROUNDS=1000000 LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/leak-sanitizer.supp" \
+		swift test --skip-build --sanitize address --scratch-path .build-address --filter FuzzTests
 
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build

@@ -1,5 +1,6 @@
 import DoraTensor
 import DoraText
+import FoundationEssentials
 import Testing
 
 @testable import DoraLoader
@@ -8,7 +9,9 @@ import Testing
 ///
 /// Seeded, so that a failure comes back; each round starts again from the sound file.
 @Suite struct FuzzTests {
-    private static let rounds = 100_000
+    /// `make check-fuzz` asks for more.
+    private static let rounds =
+        ProcessInfo.processInfo.environment["DORA_FUZZ_ROUNDS"].flatMap(Int.init) ?? 100_000
 
     /// SplitMix64.
     private struct Generator: RandomNumberGenerator {
