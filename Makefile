@@ -1,7 +1,8 @@
 # make demo   the main job: a quantized base and two adapters, one prompt
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
-	check-faults check-fuzz check-gguf dependencies
+	check-faults check-clients check-chat check-templates check-families check-family-fields \
+	check-real-families check-files check-fuzz check-gguf check-http check-page dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -46,6 +47,50 @@ check-faults: build
 # A real GGUF file against llama.cpp and transformers (Python packages: Tests/GGUF/requirements.txt).
 check-gguf: build
 	python3 Tests/GGUF/check.py
+
+# Real clients of HTTP, of the versions that are pinned, in a virtual environment of their own.
+check-clients: build
+	test -d .venv-clients || python3 -m venv .venv-clients
+	.venv-clients/bin/pip install --quiet --requirement Tests/Clients/requirements.txt
+	.venv-clients/bin/python -m pytest -q Tests/Clients
+
+# Twenty conversations with a real model, which comes from PyPI, beside transformers.
+check-chat: build
+	python3 Tests/Chat/conversations.py
+
+# Damaged templates and conversations; MUTATIONS=1000 is a quick look.
+check-templates: MUTATIONS = 100000
+check-templates: build
+	python3 Tests/Chat/mutations.py $(MUTATIONS)
+
+# Random tiny models of every dense family beside transformers and PEFT: CASES of each, FAMILIES by a regular expression.
+# Python with what Tests/Fixtures/make/requirements.txt lists, named by PYTHON; half an hour.
+PYTHON ?= python3
+CASES ?= 100
+FAMILIES ?= .
+check-families: build
+	$(PYTHON) Tests/Families/fuzz.py --cases $(CASES) --families '$(FAMILIES)'
+
+# One field of a configuration wrong at a time: refused, or what transformers makes of it.
+check-family-fields: build
+	$(PYTHON) Tests/Families/fields.py --families '$(FAMILIES)'
+
+# SmolLM2 and Gemma 3 from PyPI, converted, beside transformers; needs gguf, too.
+check-real-families: build
+	$(PYTHON) Tests/Families/real.py
+
+# The server over HTTP, seen from outside.
+check-http: build
+	@Tests/HTTP/run.sh
+
+# The server's page in a headless Chromium; needs no build. SCREENSHOTS=FOLDER keeps pictures of it.
+check-page:
+	@Tests/Page/run.sh $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
+
+# Files of requests, killed and resumed; a conversation at a terminal.
+check-files: build
+	python3 Tests/Files/files.py 5000
+	python3 Tests/Files/conversation.py
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs the library that the programs link and the one that tests compare with, where they are missing and apt can.
+# Installs the library that the programs link and the one that tests compare with, or the packages that are named,
+# where they are missing and apt can.
 set -eu
-wanted="libopenblas-dev libsentencepiece-dev pkg-config"
+wanted=${*:-libopenblas-dev libsentencepiece-dev pkg-config}
 missing=""
 for package in $wanted; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"

@@ -7,8 +7,9 @@ extension ModelWeights {
         var copy = self
         for layer in layers.indices {
             for projection in Projection.allCases {
-                copy.layers[layer][projection].matrix =
-                    try layers[layer][projection].matrix.decoded(on: compute)
+                guard var linear = layers[layer][projection] else { continue }
+                linear.matrix = try linear.matrix.decoded(on: compute)
+                copy.layers[layer][projection] = linear
             }
         }
         copy.head.matrix = try head.matrix.decoded(on: compute)

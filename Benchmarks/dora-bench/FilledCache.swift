@@ -43,7 +43,8 @@ struct FilledCache {
             values.withUnsafeBufferPointer { values in
                 guard let keys = values.baseAddress else { return }
                 for layer in 0..<geometry.layers {
-                    attention.store(layer: layer, keys: keys, values: keys + most * width, on: compute)
+                    attention.store(
+                        layer: layer, keys: keys, values: keys + most * width, stride: width, on: compute)
                 }
             }
             cache.advance(count)

@@ -66,7 +66,7 @@ struct ModelBench {
     {
         var times = models.map { _ in [Double]() }
         var shares = models.map { _ in [Double]() }
-        let isInteger = models[0].weights.layers.first?[.down].matrix.format.isQuantized ?? false
+        let isInteger = models[0].weights.layers.first?[.output]?.matrix.format.isQuantized ?? false
         func rate() -> Double { isInteger ? limits.int8Rate(bestOf: 3) : limits.floatRate(bestOf: 3) }
         for _ in 0..<repeats {
             for (index, model) in models.enumerated() {
@@ -148,10 +148,6 @@ struct ModelBench {
 }
 
 extension ModelWeights {
-    var matrices: [PackedMatrix] {
-        layers.flatMap { layer in Projection.allCases.map { layer[$0].matrix } } + [head.matrix]
-    }
-
     /// Of the linear layers; the head runs for a prompt's last token only.
     var multiplyAddsPerToken: Int { matrices.dropLast().reduce(0) { $0 + $1.rows * $1.columns } }
 }

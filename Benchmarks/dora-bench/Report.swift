@@ -43,7 +43,7 @@ struct Report: Encodable {
         init(_ base: LoadedBase) {
             let weights = base.model.weights
             seconds = base.loadTime.seconds
-            linearFormat = weights.layers.first?[.query].formatName ?? "none"
+            linearFormat = weights.layers.first?[.query]?.formatName ?? "none"
             headFormat = weights.head.formatName
             matrixBytes = weights.matrixBytes
         }

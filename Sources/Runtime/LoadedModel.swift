@@ -56,7 +56,7 @@ package struct WeightsSummary: Sendable {
 
     init(_ weights: ModelWeights) {
         matrixBytes = weights.matrixBytes
-        linearFormat = weights.layers.first?[.query].formatName ?? "none"
+        linearFormat = weights.layers.first?[.output]?.formatName ?? "none"
         headFormat = weights.head.formatName
     }
 }

@@ -3,6 +3,7 @@ package enum RuntimeError: Error, Equatable, CustomStringConvertible {
     case emptyPrompt
     case promptTooLong(tokens: Int, context: Int)
     case tokenOutOfRange(id: Int, vocabularySize: Int)
+    case stopOutOfRange(id: Int, vocabularySize: Int)
     case emptyContinuation(Int)
     case continuationTooLong(Int, tokens: Int, context: Int)
     case continuationOutOfRange(Int, id: Int, vocabularySize: Int)
@@ -21,6 +22,8 @@ package enum RuntimeError: Error, Equatable, CustomStringConvertible {
             "the prompt has \(tokens) tokens, and the context holds \(context); shorten it or raise --context"
         case .tokenOutOfRange(let id, let size):
             "token id \(id) is outside the model's vocabulary; ids run from 0 to \(size - 1)"
+        case .stopOutOfRange(let id, let size):
+            "stop id \(id) is outside the model's vocabulary; ids run from 0 to \(size - 1)"
         case .emptyContinuation(let index):
             "continuation \(index + 1) has no tokens; each needs at least one"
         case .continuationTooLong(let index, let tokens, let context):

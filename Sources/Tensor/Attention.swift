@@ -44,38 +44,66 @@ package struct Attention {
         self.tasks = tasks
     }
 
-    /// Writes rows of keys and values, `[rows, keyValueHeads * headSize]`, behind the positions so far.
+    /// Writes rows of keys and values, `keyValueHeads * headSize` numbers each and `stride` apart, behind the positions
+    /// so far.
     package func store(
-        layer: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, on compute: Compute
+        layer: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int, on compute: Compute
     ) {
-        let width = geometry.keyValueHeads * geometry.headSize
         for part in parts {
             var view = part.cache.view(layer: layer)
             for (index, row) in part.rows.enumerated() {
                 compute.kernels.pointee.store(
-                    &view, Int64(part.cache.count + index), keys + row * width, values + row * width)
+                    &view, Int64(part.cache.count + index), keys + row * stride, values + row * stride)
             }
         }
     }
 
-    /// Attends from the positions just stored: `queries` and `out` `[rows, heads * headSize]`.
+    /// Attends from the positions just stored.
+    /// - Parameters:
+    ///   - queries: rows of `heads * headSize` numbers, `stride` apart.
+    ///   - out: `[rows, heads * headSize]`.
     package func attend(
-        layer: Int, queries: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>, on compute: Compute
+        layer: Int, _ scores: AttentionScores, queries: UnsafePointer<Float>, stride: Int,
+        out: UnsafeMutablePointer<Float>, on compute: Compute
     ) {
         let group = heads / geometry.keyValueHeads
-        let stride = heads * geometry.headSize
-        let scale = 1 / Float(geometry.headSize).squareRoot()
+        let width = heads * geometry.headSize
         let views = parts.map { $0.cache.view(layer: layer) }
         compute.parallel(tasks.count) { index in
             let task = tasks[index]
             let part = parts[task.part]
-            let position = part.cache.count + task.rows.lowerBound - part.rows.lowerBound
-            let offset = task.rows.lowerBound * stride + task.head * group * geometry.headSize
+            let head = task.head * group * geometry.headSize
+            var attention = dk_attention()
+            attention.kv_head = Int64(task.head)
+            attention.group = Int64(group)
+            attention.position = Int64(part.cache.count + task.rows.lowerBound - part.rows.lowerBound)
+            attention.tokens = Int64(task.rows.count)
+            attention.window = Int64(scores.window ?? 0)
+            attention.scale = scores.scale
+            attention.cap = scores.cap ?? 0
+            attention.query_stride = Int64(stride)
+            attention.out_stride = Int64(width)
             withUnsafePointer(to: views[task.part]) { view in
                 compute.kernels.pointee.attend(
-                    view, Int64(task.head), Int64(group), Int64(position), Int64(task.rows.count), scale,
-                    queries + offset, out + offset, Int64(stride))
+                    view, &attention, queries + task.rows.lowerBound * stride + head,
+                    out + task.rows.lowerBound * width + head)
             }
         }
+    }
+}
+
+/// How a layer's queries look at keys.
+package struct AttentionScores: Sendable, Equatable {
+    /// Of scores.
+    package let scale: Float
+    /// Keys that a query sees, its own the last; nil for all before it.
+    package let window: Int?
+    /// Scores become cap tanh(score / cap).
+    package let cap: Float?
+
+    package init(scale: Float, window: Int? = nil, cap: Float? = nil) {
+        self.scale = scale
+        self.window = window
+        self.cap = cap
     }
 }

@@ -1,5 +1,23 @@
 import CKernels
 
+/// What stands between the two halves of a feed-forward network.
+package enum Activation: String, Sendable, Equatable {
+    case silu
+    case gelu
+    /// GELU by its approximation with tanh.
+    case geluTanh
+    case reluSquared
+
+    fileprivate var kernel: dk_activation {
+        switch self {
+        case .silu: DK_SILU
+        case .gelu: DK_GELU
+        case .geluTanh: DK_GELU_TANH
+        case .reluSquared: DK_RELU_SQUARED
+        }
+    }
+}
+
 /// Operations on rows of floats. All are pure functions of their inputs: same bits on every CPU and any thread count.
 extension Compute {
     package func rmsNorm(
@@ -9,22 +27,47 @@ extension Compute {
         kernels.pointee.rms_norm(x, weight, Int64(count), epsilon, out)
     }
 
-    /// `gate = silu(gate) * up`.
-    package func swiglu(gate: UnsafeMutablePointer<Float>, up: UnsafePointer<Float>, count: Int) {
-        kernels.pointee.swiglu(gate, up, Int64(count))
+    package func layerNorm(
+        _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, count: Int,
+        epsilon: Float, into out: UnsafeMutablePointer<Float>
+    ) {
+        kernels.pointee.layer_norm(x, weight, bias, Int64(count), epsilon, out)
+    }
+
+    /// `out = activation(gate) * up`, or without `up` where there is none; `out` may be `gate`.
+    package func activate(
+        _ activation: Activation, gate: UnsafePointer<Float>, up: UnsafePointer<Float>?, count: Int,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        kernels.pointee.activate(activation.kernel, gate, up, Int64(count), out)
     }
 
     package func add(_ y: UnsafePointer<Float>, to x: UnsafeMutablePointer<Float>, count: Int) {
         kernels.pointee.add(x, y, Int64(count))
     }
 
-    /// Rotary embedding of one token's heads: pairs `(i, i + headSize / 2)`.
+    package func scale(_ x: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
+        kernels.pointee.scale(x, factor, Int64(count))
+    }
+
+    /// To at most `limit` in magnitude.
+    package func clip(_ x: UnsafeMutablePointer<Float>, to limit: Float, count: Int) {
+        kernels.pointee.clip(x, limit, Int64(count))
+    }
+
+    /// `x = cap tanh(x / cap)`.
+    package func softCap(_ x: UnsafeMutablePointer<Float>, to cap: Float, count: Int) {
+        kernels.pointee.soft_cap(x, cap, Int64(count))
+    }
+
+    /// Rotary embedding of the first dimensions of one token's heads.
+    /// - Parameter angles: cosines of `pairs` angles, then their sines.
     package func rotate(
-        _ x: UnsafeMutablePointer<Float>, cosines: UnsafePointer<Float>, sines: UnsafePointer<Float>,
-        heads: Int,
-        headSize: Int
+        _ x: UnsafeMutablePointer<Float>, angles: UnsafePointer<Float>, pairs: Int, isInterleaved: Bool,
+        heads: Int, headSize: Int
     ) {
-        kernels.pointee.rotate(x, cosines, sines, Int64(heads), Int64(headSize))
+        kernels.pointee.rotate(
+            x, angles, angles + pairs, Int64(heads), Int64(headSize), Int64(pairs), isInterleaved)
     }
 
     /// Rounds to the nearest half, ties to even, in place.

@@ -19,6 +19,9 @@ package protocol Tokenizer: Sendable {
     /// The special token, one that decoding can leave out, that is spelled exactly so.
     func specialID(of text: String) -> Int?
 
+    /// What a token stands for; nil for ids outside the vocabulary.
+    func piece(_ id: Int) -> TokenPiece?
+
     /// A streaming decoder that skips special tokens.
     func makeDetokenizer() -> Detokenizer
 }

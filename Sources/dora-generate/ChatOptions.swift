@@ -7,7 +7,15 @@ struct ChatOptions: ParsableArguments {
     @Flag(help: "The input is a conversation, which the model's chat template makes a prompt of.")
     var chat = false
 
-    @Option(help: ArgumentHelp("With --chat: a system message to put first.", valueName: "text"))
+    @Flag(
+        help: ArgumentHelp(
+            "A conversation at a terminal, turn by turn; /help there lists its commands.",
+            discussion: "Of other input each line is a turn."))
+    var interactive = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --chat or --interactive: a system message to put first.", valueName: "text"))
     var system: String?
 
     @Flag(
@@ -20,8 +28,12 @@ struct ChatOptions: ParsableArguments {
     var renderChat = false
 
     func validate() throws {
-        if !chat, system != nil || applyTemplate {
-            throw ValidationError("--system and --apply-template need --chat")
+        if !chat, applyTemplate { throw ValidationError("--apply-template needs --chat") }
+        if !chat, !interactive, system != nil {
+            throw ValidationError("--system needs --chat or --interactive")
+        }
+        if interactive, applyTemplate || renderChat {
+            throw ValidationError("--interactive answers, and --apply-template and --render-chat do not")
         }
         if chat && renderChat { throw ValidationError("--chat and --render-chat exclude each other") }
     }

@@ -16,6 +16,8 @@ import FoundationEssentials
             echo prompt | dora-generate --continuation TEXT --continuation TEXT [options]
             echo prompt | dora-generate --choice TEXT --choice TEXT [options]
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
+            dora-generate --interactive [--system TEXT] [--adapter [NAME=]ADAPTER ...] [--connect ADDRESS]
+            dora-generate --jsonl FILE [-o FILE] [--adapter [NAME=]ADAPTER ...] [--connect ADDRESS]
             dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME
             """,
         discussion: """
@@ -30,6 +32,8 @@ import FoundationEssentials
     @OptionGroup var options: ModelOptions
 
     @OptionGroup(title: "Conversations") var chat: ChatOptions
+
+    @OptionGroup(title: "Files of requests") var files: FileOptions
 
     @OptionGroup(title: "A server's client") var remote: RemoteOptions
 
@@ -46,8 +50,8 @@ import FoundationEssentials
     @Option(help: ArgumentHelp("File that holds the prompt, taken as it is.", valueName: "file"))
     var promptFile: String?
 
-    @Option(help: "Most tokens to generate.")
-    var maxTokens = 256
+    @Option(help: "Most tokens to generate. Default: 256.")
+    var maxTokens: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -112,10 +116,11 @@ import FoundationEssentials
     var stats = false
 
     func validate() throws {
-        if maxTokens < 0 { throw ValidationError("--max-tokens must not be negative") }
+        if maximumTokens < 0 { throw ValidationError("--max-tokens must not be negative") }
         if let logprobs, !(0...1000).contains(logprobs) {
             throw ValidationError("--logprobs must be 0...1000")
         }
+        try checkMode()
         if chat.chat && (tokenIDs || noSpecial) {
             throw ValidationError(
                 "--token-ids and --no-special are about raw prompts, and --chat gives a conversation")
@@ -151,6 +156,10 @@ import FoundationEssentials
             if chat.renderChat {
                 var rendering = RenderChat()
                 try rendering.run()
+            } else if let input = files.jsonl {
+                try await answerFile(input)
+            } else if chat.interactive {
+                try await converse()
             } else if let connect = remote.connect {
                 try await RemoteGeneration(command: self, address: ListenAddress(connect)).run()
             } else {
@@ -168,6 +177,8 @@ import FoundationEssentials
             throw ExitCode(ExitStatus(error).rawValue)
         }
     }
+
+    var maximumTokens: Int { maxTokens ?? 256 }
 
     /// Whether log probabilities are wanted instead of a text.
     var isScoring: Bool { score || !continuation.isEmpty }

@@ -44,7 +44,7 @@ struct Generation {
             return GenerationRequest(prompt: ids, choices: choices, logprobs: command.logprobs)
         }
         return GenerationRequest(
-            prompt: ids, maximumTokens: command.maxTokens, stops: command.stop, stopIDs: command.stopID,
+            prompt: ids, maximumTokens: command.maximumTokens, stops: command.stop, stopIDs: command.stopID,
             ignoresEOS: command.ignoreEOS, logprobs: command.logprobs)
     }
 
@@ -118,6 +118,6 @@ struct Generation {
                 + (completion.decodeRate.map { " (\(rounded($0)) tokens/s)" } ?? ""),
             "matrices \(model.weights.matrixBytes) bytes, peak memory \(peakMemory().map { "\($0)" } ?? "?") bytes",
         ]
-        Terminal.note((["", "-- statistics"] + lines).joined(separator: "\n"))
+        for line in ["", "-- statistics"] + lines { Terminal.note(line) }
     }
 }

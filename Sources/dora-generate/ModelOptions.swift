@@ -25,12 +25,22 @@ struct ModelOptions: ParsableArguments {
     var model: String?
 
     @Option(
+        name: .customLong("adapter"),
         help: ArgumentHelp(
             "A PEFT adapter (DoRA, LoRA, (IA)³, LoHa, LoKr, VeRA or OFT): its folder, a trainer's output that holds one, or "
                 + "org/name[@revision].",
-            discussion: "PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
+            discussion: """
+                PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one. With --jsonl and \
+                --interactive, which name adapters, it may be given several times, as [NAME=]PATH.
+                """,
             valueName: "path|id"))
-    var adapter: String?
+    var adapters: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "With --jsonl and --interactive: folder whose adapters are loaded when they are named.",
+            valueName: "dir"))
+    var adapterRoot: String?
 
     @Option(
         help: ArgumentHelp(
@@ -75,9 +85,13 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Threads to compute with. Default: the cores that this process may use.")
     var threads: Int?
 
+    /// The first, which is the only one where there is one prompt.
+    var adapter: String? { adapters.first }
+
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
-        model != nil || chatTemplate != nil || tokenizer != nil || context != nil || quantize != nil
+        model != nil || adapterRoot != nil || chatTemplate != nil || tokenizer != nil || context != nil
+            || quantize != nil
             || kv != nil
             || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
@@ -99,12 +113,33 @@ struct ModelOptions: ParsableArguments {
                 try places.adapter(folder)
             }
         }
+        return try settings(
+            adapter: sum?.description, folders: sum?.parts.map(\.folder) ?? [], places, environment)
+    }
+
+    /// The same for an engine, whose requests name adapters. One alone is the default.
+    /// - Throws: `LoadError`, `OptionProblem`.
+    func engineSettings(environment: [String: String]) throws -> (
+        model: ModelSettings, engine: EngineSettings
+    ) {
+        let places = ModelPlaces(environment: environment)
+        var engine = EngineSettings()
+        engine.adapters = try EngineSettings.adapters(adapters, scale: adapterScale, in: places)
+        engine.root = try adapterRoot.map { path throws(LoadError) in try AdapterRoot(path) }
+        engine.defaultAdapter = engine.adapters.count == 1 ? engine.adapters.first?.name : nil
+        let model = try settings(
+            adapter: nil, folders: try EngineSettings.folders(engine.adapters), places, environment)
+        return (model, engine)
+    }
+
+    private func settings(
+        adapter: String?, folders: [String], _ places: ModelPlaces, _ environment: [String: String]
+    ) throws -> ModelSettings {
         let base = try BaseChoice(
-            given: model ?? environment["DORA_MODEL"], adapters: sum?.parts.map(\.folder) ?? [],
-            places: places)
+            given: model ?? environment["DORA_MODEL"], adapters: folders, places: places)
         if let notice = base.notice { Terminal.note(notice) }
         return ModelSettings(
-            model: base.path, adapter: sum?.description, quantization: quantize,
+            model: base.path, adapter: adapter, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
             activations: activations, context: context, threads: threads, chatTemplate: chatTemplate,
             tokenizer: try tokenizer.map { text throws(LoadError) in try places.tokenizer(text) })

@@ -9,11 +9,7 @@ struct RemoteGeneration {
     let address: ListenAddress
 
     func run() async throws {
-        let token = try command.remote.tokenFile.map { path in
-            let text = String(decoding: try MappedFile.contents(of: path, atMost: 4096), as: UTF8.self)
-            return String(text.reversed().drop { $0.isWhitespace }.reversed())
-        }
-        let client = ServerClient(address, token: token)
+        let client = ServerClient(address, token: try command.remote.token())
         if let operation = command.remote.operation.first {
             try await perform(operation, Array(command.remote.operation.dropFirst()), client)
         } else if command.isScoring {
@@ -39,7 +35,7 @@ struct RemoteGeneration {
 
     private func generate(_ client: ServerClient) async throws {
         let request = GenerateLine(
-            try command.readPrompt(), adapter: command.options.adapter, maximumTokens: command.maxTokens,
+            try command.readPrompt(), adapter: command.options.adapter, maximumTokens: command.maximumTokens,
             stops: command.stop, stopIDs: command.stopID, streams: !command.json,
             logprobs: command.logprobs, ignoresEOS: command.ignoreEOS,
             addsSpecialTokens: !command.noSpecial, choices: try command.readChoices())
@@ -64,7 +60,8 @@ struct RemoteGeneration {
             Terminal.noteEmptyAnswer(isTemplated: command.noSpecial || command.tokenIDs || command.chat.chat)
         }
         if command.stats, let timing = last["timing"] {
-            Terminal.note("-- statistics\n" + (try timing.jsonLine))
+            Terminal.note("-- statistics")
+            Terminal.note(try timing.jsonLine)
         }
     }
 
@@ -109,6 +106,13 @@ struct RemoteOptions: ParsableArguments {
             "With --connect: adapters, stats, ping, drain, load NAME [PATH] or unload NAME.",
             valueName: "operation"))
     var operation: [String] = []
+
+    func token() throws -> String? {
+        try tokenFile.map { path in
+            let text = String(decoding: try MappedFile.contents(of: path, atMost: 4096), as: UTF8.self)
+            return String(text.reversed().drop { $0.isWhitespace }.reversed())
+        }
+    }
 
     /// Not `validate`, which is asked before the parser says which options it does not know: `--temperature 0` would be
     /// an operation called 0.

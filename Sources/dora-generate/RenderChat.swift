@@ -15,6 +15,7 @@ struct RenderChat {
             do {
                 _ = answer.append("text", .string(try render(line)))
             } catch let error as TemplateError {
+                // The template's own words are what engines are compared by.
                 _ = answer.append("error", .string(error.kind == .raised ? error.message : "\(error)"))
             } catch {
                 _ = answer.append("error", .string("\(error)"))
@@ -33,32 +34,50 @@ struct RenderChat {
             }
             clock = given
         }
-        guard let messages = object["messages"]?.array else {
-            throw Conversation.Problem(field: "messages", problem: "must be an array")
+        guard let messages = try given("messages", "an array", in: object, \.array) else {
+            throw Conversation.Problem(field: "messages", problem: "must be given")
         }
         return try template.render(
-            messages: messages, tools: object["tools"]?.array, documents: object["documents"]?.array,
-            addGenerationPrompt: object["add_generation_prompt"]?.bool ?? false,
-            continueFinalMessage: object["continue_final_message"]?.bool ?? false,
+            messages: messages, tools: given("tools", "an array", in: object, \.array),
+            documents: given("documents", "an array", in: object, \.array),
+            addGenerationPrompt: given("add_generation_prompt", "true or false", in: object, \.bool) ?? false,
+            continueFinalMessage: given("continue_final_message", "true or false", in: object, \.bool)
+                ?? false,
             specialTokens: SpecialTokens.tokens(in: object),
-            variables: object["chat_template_kwargs"]?.object ?? JSONObject(), clock: clock)
+            variables: given("chat_template_kwargs", "an object", in: object, \.object) ?? JSONObject(),
+            clock: clock)
+    }
+
+    /// Nil if the member is not there, or null.
+    private func given<Value>(
+        _ key: String, _ kind: String, in object: JSONObject, _ read: (JSONValue) -> Value?
+    ) throws(Conversation.Problem) -> Value? {
+        guard let value = object[key], value != .null else { return nil }
+        guard let found = read(value) else {
+            throw Conversation.Problem(field: key, problem: "is \(value) and should be \(kind)")
+        }
+        return found
     }
 
     private mutating func template(of object: JSONObject) throws -> ChatTemplate {
         let (source, name): (String, String)
-        if let text = object["chat_template"]?.string {
+        if let text = try given("chat_template", "a string", in: object, \.string) {
             (source, name) = (text, "chat_template")
-        } else if let file = object["chat_template_file"]?.string {
+        } else if let file = try given("chat_template_file", "a path", in: object, \.string) {
             let bytes = try MappedFile.contents(of: file, atMost: 8 << 20)
-            (source, name) = (String(decoding: bytes, as: UTF8.self), file)
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw Conversation.Problem(field: "chat_template_file", problem: "is not UTF-8: \(file)")
+            }
+            (source, name) = (text, file)
         } else {
             throw Conversation.Problem(
                 field: "chat_template", problem: "or \"chat_template_file\" must be given")
         }
-        if let known = templates[source] { return known }
+        let key = "\(name)\n\(source)"
+        if let known = templates[key] { return known }
         let template = try ChatTemplate(parsing: source, name: name)
         if templates.count >= 256 { templates = [:] }
-        templates[source] = template
+        templates[key] = template
         return template
     }
 }

@@ -19,6 +19,9 @@ import FoundationEssentials
             At its start the server prints such a command for where it listens. Lines that begin with { are JSON \
             requests, many at a time, each for the adapter that it names; docs/protocol.md describes them.
 
+            With --http the server also speaks OpenAI's API, with an adapter's name as the model, shows a page for people, \
+            and tells Prometheus how it does; docs/http.md.
+
             Every option can also be given as DORA_<OPTION> in the environment (DORA_MAX_QUEUE=10) or in a JSON file \
             (--config); the command line wins over the environment, and that over the file. Memory is given in bytes \
             (4GiB, 500MB) or as a percentage of what is free once the base is loaded.
@@ -30,6 +33,7 @@ import FoundationEssentials
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Adapters") var adapters: AdapterFlags
     @OptionGroup(title: "Connections") var connections: ConnectionFlags
+    @OptionGroup(title: "HTTP") var http: HTTPFlags
     @OptionGroup(title: "Limits") var limits: LimitFlags
 
     @Option(help: ArgumentHelp("JSON file of options.", valueName: "file")) var config: String?
@@ -39,7 +43,7 @@ import FoundationEssentials
         do {
             let environment = ProcessInfo.processInfo.environment
             let flags = model.values.merging(adapters.values) { $1 }.merging(connections.values) { $1 }
-                .merging(limits.values) { $1 }
+                .merging(http.values) { $1 }.merging(limits.values) { $1 }
             let settings = try await ServerSettings(
                 flags: flags, environment: environment, file: config ?? environment["DORA_CONFIG"])
             try await Serving(settings).run()

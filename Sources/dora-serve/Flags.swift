@@ -86,23 +86,37 @@ struct AdapterFlags: ParsableArguments {
 
 struct ConnectionFlags: ParsableArguments {
     @Option(
-        help: ArgumentHelp("unix:PATH or tcp:HOST:PORT. Default: tcp:127.0.0.1:7077.", valueName: "address"))
+        help: ArgumentHelp(
+            "unix:PATH or tcp:HOST:PORT, for the line protocol. Default: tcp:127.0.0.1:7077.",
+            valueName: "address"))
     var listen: [String] = []
     @Option(
-        help: ArgumentHelp("File with the token that a connection's first line must give.", valueName: "file")
-    )
+        help: ArgumentHelp(
+            "File with tokens, one in a line; a connection's first line, or each request over HTTP, must give one.",
+            valueName: "file"))
     var tokenFile: String?
+    @Option(
+        help: ArgumentHelp(
+            "File with the tokens of those who may load, unload and drain. Default: everybody who may ask.",
+            valueName: "file"))
+    var adminTokenFile: String?
     @Option(help: ArgumentHelp("Most connections. Default: 1024.", valueName: "n"))
     var maxConnections: String?
     @Option(help: ArgumentHelp("Most requests of a connection at a time. Default: 64.", valueName: "n"))
     var maxInflight: String?
-    @Option(help: ArgumentHelp("Longest line. Default: 1048576.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Longest line, or body of a request. Default: 1048576.", valueName: "bytes"))
     var maxLine: String?
     @Option(help: ArgumentHelp("Seconds in which a line must be complete. Default: 60.", valueName: "s"))
     var readTimeout: String?
     @Option(
         help: ArgumentHelp("Seconds after which an idle connection is closed. Default: 600.", valueName: "s"))
     var idleTimeout: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds that a server goes on for once it has said that it will stop. Default: 0.",
+            discussion: "On SIGTERM /ready says so at once, so that balancers can turn elsewhere.",
+            valueName: "s"))
+    var drainDelay: String?
     @Option(
         help: ArgumentHelp(
             "Seconds that running requests get to finish at the end. Default: 30.", valueName: "s"))
@@ -115,9 +129,54 @@ struct ConnectionFlags: ParsableArguments {
 
     var values: [ServerOption: [String]] {
         [
-            .listen: listen, .tokenFile: list(tokenFile), .maximumConnections: list(maxConnections),
+            .listen: listen, .tokenFile: list(tokenFile), .adminTokenFile: list(adminTokenFile),
+            .maximumConnections: list(maxConnections),
             .maximumInFlight: list(maxInflight), .maximumLine: list(maxLine), .readTimeout: list(readTimeout),
-            .idleTimeout: list(idleTimeout), .drainTimeout: list(drainTimeout), .logLevel: list(logLevel),
+            .idleTimeout: list(idleTimeout), .drainDelay: list(drainDelay),
+            .drainTimeout: list(drainTimeout), .logLevel: list(logLevel),
+        ]
+    }
+}
+
+struct HTTPFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "unix:PATH or tcp:HOST:PORT, for OpenAI's API, the page and metrics over HTTP. Default: none.",
+            valueName: "address"))
+    var http: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "What clients call the base. Default: its folder's name.", valueName: "name"))
+    var servedName: String?
+    @Option(
+        help: ArgumentHelp(
+            "Another name of this machine that browsers may ask, where no token is wanted.",
+            valueName: "name"))
+    var hostName: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "scheme://host[:port] whose pages may use the server. Default: its own page alone.",
+            valueName: "origin"))
+    var corsOrigin: [String] = []
+    @Flag(help: "Let clients load and unload adapters, as vLLM does.") var allowLoad = false
+    @Flag(help: "Refuse fields that are not known, instead of naming them in x-dora-ignored.")
+    var strictFields = false
+    @Flag(help: "Render chat templates that requests bring.") var trustRequestTemplate = false
+    @Flag(help: "Serve no page at /.") var noPage = false
+    @Option(
+        help: ArgumentHelp(
+            "Where /metrics, /health and /ready are told to everybody, other machines too. Default: none.",
+            valueName: "address"))
+    var metricsListen: [String] = []
+    @Option(help: ArgumentHelp("Metrics also by vLLM's names, or not: vllm or none.", valueName: "names"))
+    var metricsCompat: String?
+
+    var values: [ServerOption: [String]] {
+        [
+            .http: http, .servedName: list(servedName), .hostName: hostName, .corsOrigin: corsOrigin,
+            .allowLoad: list(allowLoad), .strictFields: list(strictFields),
+            .trustRequestTemplate: list(trustRequestTemplate), .noPage: list(noPage),
+            .metricsListen: metricsListen, .metricsCompat: list(metricsCompat),
         ]
     }
 }
@@ -143,3 +202,4 @@ struct LimitFlags: ParsableArguments {
 }
 
 private func list(_ value: String?) -> [String] { value.map { [$0] } ?? [] }
+private func list(_ flag: Bool) -> [String] { flag ? ["true"] : [] }

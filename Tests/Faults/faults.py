@@ -1,9 +1,10 @@
-"""Ill-treats dora-serve for a minute or two while three well-behaved clients work:  python3 Tests/Faults/faults.py [SECONDS]
+"""Ill-treats dora-serve for a minute or two while well-behaved clients of both protocols work:  python3 Tests/Faults/faults.py [SECONDS]
 
 Slow readers, half-sent lines, garbage at full speed for SECONDS, clients killed in the middle, a truncated adapter under
 the root, 10,000 connections, SIGTERM under load. Fails if the server crashes, leaks files or memory, or if a well-behaved
 client sees an error or other bytes than before. Only talks to a server of its own on a loopback port.
 """
+import http.client
 import json
 import os
 import random
@@ -27,11 +28,12 @@ class Server:
     def __init__(self, root):
         self.process = subprocess.Popen(
             [f"{REPOSITORY}/.build/release/dora-serve", "--adapter-root", root, "--listen", "tcp:127.0.0.1:0",
-             "--log-level", "error", "--max-connections", "20000"], stdout=subprocess.PIPE, text=True)
+             "--http", "tcp:127.0.0.1:0", "--log-level", "error", "--max-connections", "20000"], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        self.http_port = int(self.process.stdout.readline().rsplit(":", 1)[1])
 
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port))
+    def connect(self, port=None):
+        return socket.create_connection(("127.0.0.1", port or self.port))
 
     def ask(self, **request):
         with self.connect() as connection:
@@ -50,6 +52,12 @@ def send(connection, **request):
     connection.sendall((json.dumps(request) + "\n").encode())
 
 
+def post(connection, **request):
+    body = json.dumps(request).encode()
+    connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                       b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
 class WellBehaved(threading.Thread):
     """Asks all the time, and remembers the bits of every answer."""
     answers, count, wrong, stop = {}, 0, [], False
@@ -59,16 +67,34 @@ class WellBehaved(threading.Thread):
         self.server, self.random = server, random.Random(seed)
 
     def run(self):
-        connection = self.server.connect()
-        replies = connection.makefile()
+        self.connection = self.server.connect()
+        self.replies = self.connection.makefile()
         while not WellBehaved.stop:
             key = (self.random.choice([None, "sentiment", "topic"]), self.random.randrange(5))
-            send(connection, id=1, prompt=PROMPT + " " * key[1], adapter=key[0], max_tokens=12, logprobs=1, ignore_eos=True)
-            reply = json.loads(replies.readline())
-            answer = (reply.get("token_ids"), reply.get("logprobs"))
+            reply, tokens, logprobs = self.ask(PROMPT + " " * key[1], key[0])
+            answer = (tokens, logprobs)
             if "error" in reply or WellBehaved.answers.setdefault(key, answer) != answer:
                 WellBehaved.wrong.append(reply)
             WellBehaved.count += 1
+
+    def ask(self, prompt, adapter):
+        send(self.connection, id=1, prompt=prompt, adapter=adapter, max_tokens=12, logprobs=0, ignore_eos=True)
+        reply = json.loads(self.replies.readline())
+        return reply, reply.get("token_ids"), [token["logprob"] for token in reply.get("logprobs", [])]
+
+
+class WellBehavedOverHTTP(WellBehaved):
+    """Gets the same answers."""
+
+    def ask(self, prompt, adapter):
+        if not hasattr(self, "http"):
+            self.http = http.client.HTTPConnection("127.0.0.1", self.server.http_port)
+        self.http.request("POST", "/v1/completions", json.dumps(dict(
+            prompt=prompt, model=adapter or "base", max_tokens=12, logprobs=0, ignore_eos=True, return_token_ids=True)),
+            {"Content-Type": "application/json"})
+        reply = json.loads(self.http.getresponse().read())
+        choice = reply.get("choices", [{}])[0]
+        return reply, choice.get("token_ids"), choice.get("logprobs", {}).get("token_logprobs")
 
 
 def slow_readers(server):
@@ -79,6 +105,10 @@ def slow_readers(server):
         for number in range(20):
             send(connection, id=number, prompt=PROMPT, max_tokens=100, ignore_eos=True, stream=True, logprobs=20)
         connections.append(connection)
+        connection = server.connect(server.http_port)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        post(connection, prompt=PROMPT, max_tokens=900, ignore_eos=True, stream=True, logprobs=20)
+        connections.append(connection)
     return connections
 
 
@@ -86,7 +116,8 @@ def garbage(server):
     end, lines = time.time() + SECONDS, 0
     while time.time() < end:
         try:
-            with server.connect() as connection:
+            with server.connect(random.choice([server.port, server.http_port])) as connection:
+                connection.sendall(random.choice([b"", b"POST /v1/completions HTTP/1.1\r\n"]))
                 for _ in range(50):
                     noise = os.urandom(random.randrange(1, 2000)).replace(b"\0", b"\n")
                     connection.sendall(noise + b'\n{"id":1,"op":' + os.urandom(5) + b"}\n")
@@ -111,9 +142,11 @@ time.sleep(60)"""])
 
 def many_connections(server):
     for number in range(10_000):
-        connection = server.connect()
+        connection = server.connect(server.http_port if number % 2 else None)
         if number % 3 == 0:
             connection.sendall(b"hello\n")
+        if number % 7 == 0:
+            post(connection, prompt="a", max_tokens=900, ignore_eos=True, stream=number % 2 == 0)
         if number % 5 == 0:  # a reset instead of an end
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
@@ -127,7 +160,14 @@ def end_under_load(server):
         send(connection, id=1, prompt=PROMPT, max_tokens=500, ignore_eos=True)
         ends.append(json.loads(connection.makefile().readline()).get("finish_reason"))
 
+    def last_over_http():
+        connection = http.client.HTTPConnection("127.0.0.1", server.http_port)
+        connection.request("POST", "/v1/completions", json.dumps(
+            dict(prompt=PROMPT, model="base", max_tokens=500, ignore_eos=True)), {"Content-Type": "application/json"})
+        ends.append(json.loads(connection.getresponse().read())["choices"][0]["finish_reason"])
+
     threads = [threading.Thread(target=last) for _ in range(8)]
+    threads += [threading.Thread(target=last_over_http) for _ in range(4)]
     for thread in threads:
         thread.start()
     time.sleep(0.2)
@@ -144,7 +184,7 @@ def main():
         shutil.copytree(f"{REPOSITORY}/models/adapters/{name}", f"{folder}/{name}")
     server = Server(folder)
     try:
-        clients = [WellBehaved(server, seed) for seed in range(3)]
+        clients = [WellBehaved(server, seed) for seed in range(3)] + [WellBehavedOverHTTP(server, seed) for seed in range(3, 5)]
         for client in clients:
             client.start()
         time.sleep(2)
@@ -153,6 +193,9 @@ def main():
         half = [server.connect() for _ in range(100)]
         for connection in half:
             connection.sendall(b'{"id":1,"prompt":"abc')
+        for number in range(100):
+            half.append(server.connect(server.http_port))
+            half[-1].sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"[: 20 + number])
         print("garbage lines:", garbage(server))
         shutil.copytree(f"{folder}/topic", f"{folder}/broken")
         os.truncate(f"{folder}/broken/adapter_model.safetensors", 1000)

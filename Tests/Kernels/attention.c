@@ -21,16 +21,31 @@ static void allocate(cache *c, int head_size, bool half) {
                          .head_size = head_size};
 }
 
-static void attend(const dk_kernels *k, const cache *c, noise *n, int group, int position, int tokens,
-                   float scale) {
+static void attend(const dk_kernels *k, const cache *c, noise *n, int group, int position, int tokens, float scale,
+                   int window, float cap) {
     const int64_t size = c->view.head_size, stride = KV_HEADS * group * size;
-    float *queries = noise_floats(n, tokens * stride, scale),
+    float *queries = noise_floats(n, tokens * (stride + 8), scale),
           *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
-    for (int64_t head = 0; head < KV_HEADS; head++)
-        k->attend(&c->view, head, group, position, tokens, 0.125f, queries + head * group * size,
-                  out + head * group * size, stride);
-    record_floats(out, tokens * stride, "attend %s head %d group %d position %d tokens %d scale %g",
-                  c->view.half ? "half" : "float", (int)size, group, position, tokens, (double)scale);
+    for (int64_t head = 0; head < KV_HEADS; head++) {
+        const dk_attention a = {.kv_head = head, .group = group, .position = position, .tokens = tokens,
+                                .window = window, .scale = 0.125f, .cap = cap, .query_stride = stride + 8,
+                                .out_stride = stride};
+        k->attend(&c->view, &a, queries + head * group * size, out + head * group * size);
+    }
+    record_floats(out, tokens * stride, "attend %s head %d group %d position %d tokens %d scale %g window %d cap %g",
+                  c->view.half ? "half" : "float", (int)size, group, position, tokens, (double)scale, window,
+                  (double)cap);
+    // What a token gets does not depend on those beside it.
+    for (int t = 0; window && t < tokens; t++)
+        for (int64_t head = 0; head < KV_HEADS; head++) {
+            float alone[8 * 512];
+            const dk_attention a = {.kv_head = head, .group = group, .position = position + t, .tokens = 1,
+                                    .window = window, .scale = 0.125f, .cap = cap, .query_stride = stride,
+                                    .out_stride = group * size};
+            k->attend(&c->view, &a, queries + t * (stride + 8) + head * group * size, alone);
+            record_bytes("", memcmp(alone, out + t * stride + head * group * size, 4 * (size_t)(group * size)) != 0,
+                         "token %d of window %d alone, head %d", t, window, (int)head);
+        }
     free(queries), free(out);
 }
 
@@ -49,9 +64,11 @@ static void sequence(const dk_kernels *k, noise *n, int head_size, bool half) {
             free(keys), free(values);
         }
         for (int group = 1; group <= 8; group *= 2)
-            if (tokens < 20 ? head_size <= 128 || group == 8 : group == 1)
-                attend(k, &c, n, group, position, tokens, 1);
-        if (tokens < 20 && head_size <= 128) attend(k, &c, n, 4, position, tokens, s % 2 ? 100 : 1e-6f);
+            if (tokens < 20 ? head_size <= 128 || group == 8 : group == 1) {
+                attend(k, &c, n, group, position, tokens, 1, 0, 0);
+                attend(k, &c, n, group, position, tokens, 1, 1 + (s * 29 + group) % 80, group % 2 ? 0 : 2);
+            }
+        if (tokens < 20 && head_size <= 128) attend(k, &c, n, 4, position, tokens, s % 2 ? 100 : 1e-6f, 0, 0);
     }
     for (int b = 0; b < BLOCKS; b++)
         record_bytes(c.blocks[b], c.bytes, "store %s head %d block %d", half ? "half" : "float", head_size,
@@ -65,10 +82,12 @@ static void sequence(const dk_kernels *k, noise *n, int head_size, bool half) {
         const int position = i % 2 ? 3 : 72;
         keys[0] = odd[i / 2];
         k->store(&c.view, position, keys, values);
-        attend(k, &c, n, 2, 70, 5, 1);
+        attend(k, &c, n, 2, 70, 5, 1, 0, 0);
+        attend(k, &c, n, 2, 70, 5, 1, 4, 30);
         keys[0] = 0, values[1] = odd[i / 2];
         k->store(&c.view, position, keys, values);
-        attend(k, &c, n, 1, 70, 5, 1);
+        attend(k, &c, n, 1, 70, 5, 1, 0, 0);
+        attend(k, &c, n, 1, 70, 5, 1, 4, 0);
         free(keys), free(values);
     }
     for (int b = 0; b < BLOCKS; b++) free(c.blocks[b]);

@@ -11,15 +11,34 @@ static void norms(const dk_kernels *k, noise *n, int count, float scale) {
     record_floats(out, count, "rms_norm %d scale %g", count, scale);
     k->rms_norm(x, weight, count, 1e-5f, x);
     record_floats(x, count, "rms_norm in place %d scale %g", count, scale);
-    free(x), free(weight), free(out);
+    float *bias = noise_floats(n, count, 1);
+    k->layer_norm(x, weight, bias, count, 1e-5f, out);
+    record_floats(out, count, "layer_norm %d scale %g", count, scale);
+    k->layer_norm(x, weight, NULL, count, 1e-5f, x);
+    record_floats(x, count, "layer_norm in place %d scale %g", count, scale);
+    free(x), free(weight), free(bias), free(out);
 }
 
 static void pairs(const dk_kernels *k, noise *n, int count) {
     float *gate = noise_floats(n, count, 20), *up = noise_floats(n, count, 3);
-    k->swiglu(gate, up, count);
+    k->activate(DK_SILU, gate, up, count, gate);
     record_floats(gate, count, "swiglu %d", count);
     k->add(gate, up, count);
     record_floats(gate, count, "add %d", count);
+    for (int function = DK_SILU; function <= DK_RELU_SQUARED; function++) {
+        float *out = poisoned(sizeof(float) * (size_t)count);
+        k->activate(function, up, gate, count, out);
+        record_floats(out, count, "activation %d, gated, %d", function, count);
+        k->activate(function, up, NULL, count, out);
+        record_floats(out, count, "activation %d, plain, %d", function, count);
+        free(out);
+    }
+    k->scale(gate, 0.3f, count);
+    record_floats(gate, count, "scale %d", count);
+    k->soft_cap(gate, 3, count);
+    record_floats(gate, count, "soft_cap %d", count);
+    k->clip(gate, 1.5f, count);
+    record_floats(gate, count, "clip %d", count);
     free(gate), free(up);
 }
 
@@ -28,11 +47,24 @@ static void sweep(const dk_kernels *k) {
     const int count = 105 * 2048;
     float *gate = poisoned(sizeof(float) * (size_t)count), *up = poisoned(sizeof(float) * (size_t)count);
     for (int i = 0; i < count; i++) gate[i] = (float)(i - count / 2) / 1024, up[i] = 1;
-    k->swiglu(gate, up, count);
+    k->activate(DK_SILU, gate, up, count, gate);
     record_floats(gate, count, "swiglu sweep");
+    for (int function = DK_GELU; function <= DK_RELU_SQUARED; function++) {
+        for (int i = 0; i < count; i++) gate[i] = (float)(i - count / 2) / 1024;
+        k->activate(function, gate, NULL, count, gate);
+        record_floats(gate, count, "activation %d sweep", function);
+    }
+    for (int i = 0; i < count; i++) gate[i] = (float)(i - count / 2) / 8192;
+    k->soft_cap(gate, 1, count);
+    record_floats(gate, count, "soft_cap sweep");
     for (int i = 0; i < extremes_count; i++) {
+        for (int function = DK_GELU; function <= DK_RELU_SQUARED; function++) {
+            for (int j = 0; j < extremes_count; j++) gate[j] = extremes[j], up[j] = extremes[i];
+            k->activate(function, gate, up, extremes_count, gate);
+            record_floats(gate, extremes_count, "activation %d extremes, up %g", function, (double)extremes[i]);
+        }
         for (int j = 0; j < extremes_count; j++) gate[j] = extremes[j], up[j] = extremes[i];
-        k->swiglu(gate, up, extremes_count);
+        k->activate(DK_SILU, gate, up, extremes_count, gate);
         record_floats(gate, extremes_count, "swiglu extremes, up %g", (double)extremes[i]);
         float x[20], weight[20], out[20];
         for (int j = 0; j < 20; j++) x[j] = j == 17 ? extremes[i] : 0.5f, weight[j] = (float)j;
@@ -44,11 +76,16 @@ static void sweep(const dk_kernels *k) {
 
 static void rotations(const dk_kernels *k, noise *n, int heads, int head_size) {
     const int count = heads * head_size;
-    float *x = noise_floats(n, count, 4), *cosines = noise_floats(n, head_size / 2, 1);
-    float *sines = noise_floats(n, head_size / 2, 1);
-    k->rotate(x, cosines, sines, heads, head_size);
-    record_floats(x, count, "rotate %d x %d", heads, head_size);
-    free(x), free(cosines), free(sines);
+    // All dimensions, or the first of them.
+    for (int pairs = head_size / 2; pairs > 0; pairs -= (head_size + 5) / 6)
+        for (int interleaved = 0; interleaved < 2; interleaved++) {
+            float *x = noise_floats(n, count, 4), *cosines = noise_floats(n, pairs, 1);
+            float *sines = noise_floats(n, pairs, 1);
+            k->rotate(x, cosines, sines, heads, head_size, pairs, interleaved);
+            record_floats(x, count, "rotate %d x %d, %d pairs, %s", heads, head_size, pairs,
+                          interleaved ? "interleaved" : "halves");
+            free(x), free(cosines), free(sines);
+        }
 }
 
 void run_elementwise(const dk_kernels *k) {

@@ -94,7 +94,7 @@ import Testing
             """#
         let accepted = try fuzz(Array(text.utf8), seed: 2) { bytes in
             let model = try ModelConfiguration(parsing: bytes, file: "f")
-            _ = model.rope.inverseFrequencies(headSize: model.headSize)
+            for rope in model.ropes { _ = rope.inverseFrequencies(headSize: model.headSize, length: 9999) }
         }
         #expect((1..<Self.rounds).contains(accepted))
     }

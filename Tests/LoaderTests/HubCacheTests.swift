@@ -35,8 +35,8 @@ import Testing
         #expect(try places.base(Self.base + "@v1") == tag)
         #expect(try places.base(Self.base + "@" + Self.commit("v1")) == tag)
         // The revisions differ, and their links lead to the blobs.
-        #expect(try ModelConfiguration(folder: main).rmsNormEps == 1e-3)
-        #expect(try ModelConfiguration(folder: tag).rmsNormEps == 1e-6)
+        #expect(try ModelConfiguration(folder: main).norm.epsilon == 1e-3)
+        #expect(try ModelConfiguration(folder: tag).norm.epsilon == 1e-6)
         #expect(
             try places.adapter("dora-fixtures/tiny-dora").contains(
                 "/models--dora-fixtures--tiny-dora/snapshots/"))

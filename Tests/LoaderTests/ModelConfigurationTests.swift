@@ -11,10 +11,11 @@ import Testing
             ("torch_dtype", #""bfloat16""#), ("bos_token_id", "1"), ("eos_token_id", "[2, 3]"))
         #expect(model.vocabularySize == 10 && model.hiddenSize == 32 && model.intermediateSize == 24)
         #expect(model.layerCount == 2 && model.attentionHeads == 4 && model.keyValueHeads == 2)
-        #expect(model.headSize == 16 && model.rmsNormEps == 1e-5 && model.maximumPositions == 128)
-        #expect(model.attentionBias && model.mlpBias && model.tiesWordEmbeddings)
+        #expect(model.headSize == 16 && model.norm.epsilon == 1e-5 && model.maximumPositions == 128)
+        #expect(model.biases.input && model.biases.output && model.biases.feedForward)
+        #expect(!model.biases.head && model.tiesWordEmbeddings)
         #expect(model.elementType == .bf16 && model.bosID == 1 && model.eosIDs == [2, 3])
-        #expect(model.rope == RopeParameters(theta: 10_000) && model.quantization == nil)
+        #expect(model.ropes == [RopeParameters(theta: 10_000)] && model.quantization == nil)
     }
 
     @Test func absentAndNullFieldsHaveTheLibrarysDefaults() throws {
@@ -22,9 +23,9 @@ import Testing
             ("num_key_value_heads", "null"), ("head_dim", "null"), ("rms_norm_eps", "null"),
             ("max_position_embeddings", "null"), ("eos_token_id", "null"), ("architectures", "null"),
             ("hidden_act", "null"), ("rope_scaling", "null"), ("quantization_config", "null"))
-        #expect(model.keyValueHeads == 4 && model.headSize == 8 && model.rmsNormEps == 1e-6)
+        #expect(model.keyValueHeads == 4 && model.headSize == 8 && model.norm.epsilon == 1e-6)
         #expect(model.maximumPositions == 2048 && model.eosIDs.isEmpty && model.elementType == nil)
-        #expect(!model.attentionBias && !model.mlpBias && !model.tiesWordEmbeddings)
+        #expect(!model.biases.input && !model.biases.feedForward && !model.tiesWordEmbeddings)
     }
 
     @Test func theTypeIsSpelledOneWayOrTheOther() throws {
@@ -37,10 +38,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("model_type", #""mistral""#, LoadError.Code.unsupported),
+        ("model_type", #""gpt2""#, LoadError.Code.unsupported),
         ("model_type", "null", .malformed),
         ("architectures", #"["LlamaForSequenceClassification"]"#, .unsupported),
-        ("hidden_act", #""gelu""#, .unsupported),
+        ("hidden_act", #""mish""#, .unsupported),
         ("vocab_size", "0", .malformed),
         ("vocab_size", "-1", .malformed),
         ("vocab_size", "1e30", .malformed),
@@ -55,6 +56,7 @@ import Testing
         ("num_key_value_heads", "8", .malformed),
         ("head_dim", "7", .unsupported),
         ("head_dim", "6", .unsupported),
+        ("head_dim", "514", .unsupported),
         ("head_dim", "1000000", .malformed),
         ("rms_norm_eps", "-1", .malformed),
         ("rms_norm_eps", "1e999", .malformed),
@@ -67,6 +69,11 @@ import Testing
         ("rope_scaling", "8", .malformed),
         ("rope_theta", "0", .malformed),
         ("partial_rotary_factor", "0.5", .unsupported),
+        ("sliding_window", "16", .unsupported),
+        ("attn_logit_softcapping", "50.0", .unsupported),
+        ("residual_multiplier", "0.5", .unsupported),
+        ("layer_types", #"["full_attention", "chunked_attention"]"#, .unsupported),
+        ("use_bidirectional_attention", "true", .unsupported),
         ("quantization_config", "[]", .malformed),
     ])
     func aFieldThatCannotBeServedIsNamed(key: String, value: String, code: LoadError.Code) {

@@ -48,8 +48,8 @@ import Testing
             // Some rest in some steps, and the pieces of the prompts differ from step to step.
             let active = running.indices.filter { !running[$0].isFinished && ($0 + steps) % 3 != 0 }
             let parts = active.map { running[$0].nextPart(atMost: 1 + ($0 * 5 + steps * 3) % 17) }
-            try pass.step(parts) { part, _, logits in
-                try running[active[part]].accept(logits) { _, _ in true }
+            try pass.step(parts) { part, token, logits in
+                try running[active[part]].accept(logits, token: token) { _, _ in true }
             }
             steps += 1
         }
@@ -96,8 +96,8 @@ import Testing
                 cache: KeyValueCache(geometry: pass.geometry, beginningWith: blocks), limits: limits,
                 tokenizer: nil)
             while !sequence.isFinished {
-                try pass.step([sequence.nextPart(atMost: 50)]) { _, _, logits in
-                    try sequence.accept(logits) { _, _ in true }
+                try pass.step([sequence.nextPart(atMost: 50)]) { _, token, logits in
+                    try sequence.accept(logits, token: token) { _, _ in true }
                 }
             }
             return sequence

@@ -16,6 +16,13 @@ struct GoldenCase: Decodable, Sendable {
     let tolerance: Double
     let prompts: [Prompt]
 
+    /// Cases of one family: `base` and `adapter` are paths from `families`.
+    static func family(_ name: String) throws -> [GoldenCase] {
+        struct File: Decodable { let cases: [GoldenCase] }
+        let url = Fixtures.url("families/\(name)/golden.json")
+        return try JSONDecoder().decode(File.self, from: Data(contentsOf: url)).cases
+    }
+
     static func load(_ name: String) throws -> GoldenCase {
         let url = Fixtures.url("golden/\(name).json")
         return try JSONDecoder().decode(GoldenCase.self, from: Data(contentsOf: url))
@@ -28,6 +35,10 @@ enum Fixtures {
 
     static func url(_ path: String) -> URL { root.appending(path: path) }
     static func path(_ path: String) -> String { url(path).path }
+
+    /// Folders of tiny models, each of another family.
+    static let families = ((try? FileManager.default.contentsOfDirectory(atPath: path("families"))) ?? [])
+        .sorted()
 
     /// Names of all golden cases.
     static let cases: [String] = {

@@ -16,7 +16,7 @@ import Testing
             let adapter = try Adapter(
                 folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
             return try base.adapted(by: adapter, on: compute).weights.layers.flatMap { layer in
-                Projection.allCases.map { layer[$0].matrix.withArrays { codes, _ in Array(codes) } }
+                layer.matrices.map { $0.withArrays { codes, _ in Array(codes) } }
             }
         }
         let isSame = matrices[0] == matrices[1]

@@ -85,9 +85,9 @@ import Testing
             flags: [.adapter: ["dora-fixtures/tiny-dora@main", "b=dora-fixtures/tiny-dora"]],
             environment: environment,
             file: nil)
-        #expect(found.adapters.map(\.name) == ["tiny-dora", "b"])
+        #expect(found.engine.adapters.map(\.name) == ["tiny-dora", "b"])
         #expect(
-            try found.adapters.map(\.folder)
+            try found.engine.adapters.map(\.folder)
                 == Array(repeating: places.adapter("dora-fixtures/tiny-dora"), count: 2))
         #expect(try found.model.model == places.base("dora-fixtures/tiny-llama"))
         #expect(found.modelReason?.contains("tiny-llama") == true)

@@ -110,6 +110,9 @@ import Testing
         #expect(
             try await client.ask(#"{"id":1,"prompt":"a","adapter":"none"}"#).errorCode == "unknown_adapter")
         #expect(try await client.ask(#"{"id":1,"token_ids":[99999]}"#).errorCode == "token_out_of_range")
+        #expect(
+            try await client.ask(#"{"id":1,"prompt":"a","stop_token_ids":[3,99999]}"#).errorCode
+                == "token_out_of_range")
         #expect(try await client.ask(#"{"id":1,"prompt":"","no_special":true}"#).errorCode == "empty_prompt")
         #expect(
             try await client.ask(#"{"id":1,"token_ids":[\#(String(repeating: "1,", count: 900))1]}"#)

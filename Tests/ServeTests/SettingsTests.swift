@@ -28,7 +28,29 @@ import Testing
         defer { try? FileManager.default.removeItem(at: file) }
         try Data(text.utf8).write(to: file)
         let found = try await settings([.tokenFile: [file.path]])
-        #expect(found.token != nil && found.tokenFile == (isShown ? file.path : nil))
+        #expect(found.admission.clients != nil && found.tokenFile == (isShown ? file.path : nil))
+    }
+
+    @Test func whatIsSaidOfHTTP() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(
+            #"{"http": "tcp:localhost:1", "allow-load": true, "cors-origin": ["https://a.example"]}"#.utf8
+        )
+        .write(to: file)
+        let found = try await settings(
+            [.hostName: ["Box"]], environment: ["DORA_NO_PAGE": "true"], file: file.path)
+        #expect(found.http.addresses == [.tcp(host: "localhost", port: 1)] && found.addresses == [.standard])
+        #expect(found.http.allowsLoading && !found.http.servesPage && found.http.speaksVLLM)
+        #expect(found.http.origins == ["https://a.example"] && found.http.hostNames == ["box"])
+        #expect(found.http.options.baseName == "m" && !found.http.options.refusesUnknownFields)
+        for origin in ["*", "null", "a.example", "https://a.example/", "HTTPS://a.example"] {
+            await #expect(throws: OptionProblem.self) { try await settings([.corsOrigin: [origin]]) }
+        }
+        // One name for two models.
+        await #expect(throws: OptionProblem.self) {
+            try await settings([.http: ["tcp:localhost:1"], .adapter: ["m=/x/style"]])
+        }
     }
 
     /// The factor is one of every adapter that is given, and no part of its name.
@@ -36,8 +58,8 @@ import Testing
         let found = try await settings([
             .adapter: ["/x/style", "mix=/x/style*0.5+/x/facts"], .adapterScale: ["0.5"],
         ])
-        #expect(found.adapters.map(\.name) == ["style", "mix"])
-        #expect(found.adapters.map(\.folder) == ["/x/style*0.5", "/x/style*0.25+/x/facts*0.5"])
+        #expect(found.engine.adapters.map(\.name) == ["style", "mix"])
+        #expect(found.engine.adapters.map(\.folder) == ["/x/style*0.5", "/x/style*0.25+/x/facts*0.5"])
         await #expect(throws: OptionProblem.self) {
             try await settings([.adapter: ["/x/a"], .adapterScale: ["half"]])
         }
@@ -53,8 +75,8 @@ import Testing
         let found = try await settings(
             [.maximumQueue: ["30"]], environment: ["DORA_MAX_QUEUE": "20", "DORA_MAX_SEQUENCES": "21"],
             file: file.path)
-        #expect(found.maximumQueue == 30)
-        #expect(found.maximumSequences == 21)
+        #expect(found.engine.maximumQueue == 30)
+        #expect(found.engine.maximumSequences == 21)
         #expect(found.limits.maximumInFlight == 3)
         #expect(found.addresses == [.tcp(host: "localhost", port: 1), .unix(path: "/x")])
         #expect(found.drainTimeout == .seconds(1.5))
@@ -64,7 +86,7 @@ import Testing
         arguments: [
             (#"{"max_queue": 1}"#, "max_queue"), (#"{"max-queue": [1]}"#, "max-queue"),
             (#"{"adapter": ["a", 1]}"#, "adapter"), (#"{"listen": {}}"#, "listen"),
-            (#"{"threads": true}"#, "threads"), (#"[]"#, "document"),
+            (#"{"threads": null}"#, "threads"), (#"[]"#, "document"),
         ])
     func whatIsNoOptionInTheFileIsAnError(text: String, field: String) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString).json")
@@ -90,16 +112,17 @@ import Testing
 
     @Test func adaptersAreNamedAfterTheirFoldersAndTheOnlyOneIsTheDefault() async throws {
         let one = try await settings([.adapter: ["/x/sentiment"]])
-        #expect(one.adapters.map(\.name) == ["sentiment"] && one.defaultAdapter == "sentiment")
+        #expect(one.engine.adapters.map(\.name) == ["sentiment"] && one.engine.defaultAdapter == "sentiment")
         let two = try await settings([.adapter: ["/x/sentiment/", "other=/y/z w"]])
         #expect(
-            two.adapters.map(\.name) == ["sentiment", "other"] && two.adapters.map(\.folder)[1] == "/y/z w")
-        #expect(two.defaultAdapter == nil)
+            two.engine.adapters.map(\.name) == ["sentiment", "other"]
+                && two.engine.adapters.map(\.folder)[1] == "/y/z w")
+        #expect(two.engine.defaultAdapter == nil)
         await #expect(throws: OptionProblem.self) { try await settings([.adapter: ["/x/a", "/y/a"]]) }
     }
 
     @Test func theDefaultMayLieUnderTheRoot() async throws {
         let found = try await settings([.adapterRoot: [Self.adapters], .defaultAdapter: ["topic"]])
-        #expect(found.defaultAdapter == "topic")
+        #expect(found.engine.defaultAdapter == "topic")
     }
 }

@@ -14,6 +14,8 @@ import Synchronization
 /// A server in this process over the fixture `gqa-f32`, on a port of its own.
 final class TestServer: Sendable {
     let address: SocketAddress
+    /// Where it speaks HTTP.
+    let httpAddress: SocketAddress
     let state: ServerState
     let base: BaseModel
     private let group: ServiceGroup
@@ -25,7 +27,8 @@ final class TestServer: Sendable {
         .appending(path: "Fixtures").path
 
     init(
-        limits: ConnectionLimits = ConnectionLimits(), token: String? = nil,
+        limits: ConnectionLimits = ConnectionLimits(), token: String? = nil, administrator: String? = nil,
+        http settings: HTTPSettings = HTTPSettings(model: "base"), drainDelay: Duration = .zero,
         drainTimeout: Duration = .seconds(20),
         model: String = fixtures + "/bases/gqa-f32", storage: StorageOptions = StorageOptions(),
         _ change: (inout Engine.Options) -> Void = { _ in }
@@ -40,20 +43,27 @@ final class TestServer: Sendable {
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, model: "test", limits: limits,
-            token: token.map { Array($0.utf8) },
+            admission: Admission(
+                clients: token.map { TokenSet([Array($0.utf8)]) },
+                administrators: administrator.map { TokenSet([Array($0.utf8)]) }),
+            openAI: settings.options,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             hello: HelloResult(
                 model: "test", default_adapter: options.standard,
                 limits: HelloResult.Limits(
-                    context: engine.context, max_sequences: 1, max_queue: 1, max_inflight: 1, max_line: 1)),
+                    context: engine.context, max_sequences: options.maximumSequences,
+                    max_queue: options.maximumQueue, max_inflight: limits.maximumInFlight,
+                    max_line: limits.maximumLine)),
             requestDrain: {
                 guard let group = services.withLock({ $0 }) else { return }
                 Task { await group.triggerGracefulShutdown() }
             })
         let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
-        let server = LineServer(
-            addresses: [.tcp(host: "127.0.0.1", port: 0)], state: state, drainTimeout: drainTimeout,
-            group: .singleton
+        let place = ListenAddress.tcp(host: "127.0.0.1", port: 0)
+        let http = HTTPServer(HTTPAPI(state: state, settings: settings))
+        let server = SocketServer(
+            endpoints: [Endpoint.lines(place, state), http.endpoint(place)], state: state,
+            drainDelay: drainDelay, drainTimeout: drainTimeout, group: .singleton
         ) { addresses in
             for address in addresses { continuation.yield(address) }
         }
@@ -67,8 +77,11 @@ final class TestServer: Sendable {
         services.withLock { $0 = group }
         running = Task { try await group.run() }
         var iterator = addresses.makeAsyncIterator()
-        guard let address = await iterator.next() else { throw CancellationError() }
+        guard let address = await iterator.next(), let httpAddress = await iterator.next() else {
+            throw CancellationError()
+        }
         self.address = address
+        self.httpAddress = httpAddress
         self.state = state
         self.base = base.model
         self.group = group

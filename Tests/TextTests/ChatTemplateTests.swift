@@ -38,6 +38,17 @@ struct ChatTemplateTests {
         ) { try template.render(messages: []) }
     }
 
+    @Test func anErrorIsOneLineWhateverTheTemplateSays() throws {
+        let template = try ChatTemplate(
+            parsing: "{{ raise_exception('a\\nb\\x1b[2J\\u202e') }}", name: "a\u{7}.jinja")
+        #expect {
+            try template.render(messages: [])
+        } throws: { error in
+            "\(error)"
+                == #"a\u{7}.jinja, line 1: the template refuses the conversation: a\nb\u{1B}[2J\u{202E}"#
+        }
+    }
+
     @Test func variablesAreThoseOfTransformers() throws {
         let template = try ChatTemplate(
             parsing:
@@ -102,7 +113,7 @@ struct ChatTemplateTests {
 
     static let malformed: [(String, String)] = [
         ("[1]", "messages[0] is 1 and should be an object"),
-        (#"[{"content":"a"}]"#, "messages[0].role is null and should be a string"),
+        (#"[{"content":"a"}]"#, "messages[0].role is missing and should be a string"),
         (
             #"[{"role":"user","content":7}]"#,
             "messages[0].content is 7 and should be a string or an array of parts"

@@ -14,6 +14,15 @@ struct TemplateRuleTests {
 
     @Test func theRulesAreThere() {
         #expect(TemplateFixtures.rules.count > 50)
+        #expect(TemplateFixtures.chats.count > 30)
+        #expect(TemplateFixtures.chats.allSatisfy { $0.conversations.count > 5 })
+    }
+
+    @Test(arguments: TemplateFixtures.chats)
+    func template(_ chat: TemplateFixtures.Chat) {
+        for (conversation, answer) in chat.conversations {
+            #expect(TemplateFixtures.answer(conversation, template: chat.template) == answer)
+        }
     }
 
     @Test(

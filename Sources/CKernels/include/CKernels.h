@@ -86,6 +86,25 @@ typedef struct {
     int64_t head_size;
 } dk_cache;
 
+// Attention of consecutive tokens under one key-value head.
+typedef struct {
+    int64_t kv_head;
+    int64_t group;    // query heads that share it
+    int64_t position; // of the first token
+    int64_t tokens;
+    int64_t window;   // keys that a token sees, its own the last; 0 for all before it
+    float scale;      // of the scores
+    float cap;        // scores become cap tanh(score / cap); 0 for none
+    int64_t query_stride, out_stride; // floats between tokens
+} dk_attention;
+
+typedef enum {
+    DK_SILU,
+    DK_GELU,         // x Phi(x)
+    DK_GELU_TANH,    // its approximation by tanh
+    DK_RELU_SQUARED,
+} dk_activation;
+
 // What storing left of a change, added up over rows: with d = a row as wanted - before, e = as stored - before.
 typedef struct {
     double kept;   // e.d
@@ -103,17 +122,26 @@ typedef struct {
     void (*multiply)(const dk_matrix *matrix, const dk_activations *x, int64_t tile_begin, int64_t tile_end,
                      float *out, int64_t out_stride);
     void (*rms_norm)(const float *x, const float *weight, int64_t count, float epsilon, float *out);
-    // gate = silu(gate) * up
-    void (*swiglu)(float *gate, const float *up, int64_t count);
+    // (x - mean) / deviation * weight + bias, which may be NULL.
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, int64_t count, float epsilon,
+                       float *out);
+    // out = f(gate) * up, or f(gate) where `up` is NULL; `out` may be `gate`.
+    void (*activate)(dk_activation function, const float *gate, const float *up, int64_t count, float *out);
     void (*add)(float *x, const float *y, int64_t count);
-    // Rotates `heads` heads of one token: pairs (i, i + head_size/2), cos and sin of head_size/2 angles.
-    void (*rotate)(float *x, const float *cosines, const float *sines, int64_t heads, int64_t head_size);
+    void (*scale)(float *x, float factor, int64_t count);
+    // To at most `limit` in magnitude.
+    void (*clip)(float *x, float limit, int64_t count);
+    // x = cap tanh(x / cap)
+    void (*soft_cap)(float *x, float cap, int64_t count);
+    // Rotates the first 2 `pairs` dimensions of `heads` heads of one token: pairs (i, i + pairs) or, interleaved,
+    // (2 i, 2 i + 1); cos and sin of `pairs` angles.
+    void (*rotate)(float *x, const float *cosines, const float *sines, int64_t heads, int64_t head_size,
+                   int64_t pairs, bool interleaved);
     // Writes one token's keys and values [kv head][head size] at `position`.
     void (*store)(const dk_cache *cache, int64_t position, const float *keys, const float *values);
-    // Causal attention of `tokens` consecutive tokens from `position` on, for the `group` query heads of one
-    // KV head. queries, out: [token][stride], already offset to the first of these heads.
-    void (*attend)(const dk_cache *cache, int64_t kv_head, int64_t group, int64_t position, int64_t tokens,
-                   float scale, const float *queries, float *out, int64_t stride);
+    // Causal attention; queries and out [token][stride], already offset to the first head of the group. The blocks of
+    // positions that no token sees are not read.
+    void (*attend)(const dk_cache *cache, const dk_attention *attention, const float *queries, float *out);
 
     // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to the nearest code.
     // DK_Q4 wants an ascending codebook; DK_Q8_ROW and DK_Q4_NESTED take codes only.

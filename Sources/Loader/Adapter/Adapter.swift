@@ -38,9 +38,10 @@ package struct Adapter: Sendable {
         let file = try AdapterConfiguration.path(in: folder)
         let bytes = try MappedFile.contents(of: file, atMost: ModelConfiguration.Limit.fileBytes)
         let configuration = try AdapterConfiguration(parsing: bytes, file: file)
-        let matching = try ModuleMatching(configuration)
+        var matching = try ModuleMatching(configuration)
         let tensors = try AdapterTensors(
             folder, of: type(of: configuration.method).vocabulary, fitting: inventory)
+        matching.spelling = tensors.spelling
         let vocabularySize = try AdapterAssembly.vocabularySize(tensors, configuration, inventory)
         let assembly = AdapterAssembly(
             configuration: configuration, matching: matching, tensors: tensors,

@@ -4,7 +4,17 @@ import DoraTensor
 extension AdapterAssembly {
     func warnings(baseName: String?) -> [LoadWarning] {
         configuration.method.warnings(configuration) + baseWarning(baseName) + precisionWarning()
-            + tiedWarning() + savedWarning() + unlistedWarning()
+            + tiedWarning() + savedWarning() + unlistedWarning() + visionWarning()
+    }
+
+    private func visionWarning() -> [LoadWarning] {
+        tensors.visionTensors == 0
+            ? []
+            : [
+                LoadWarning(
+                    "\(tensors.path): \(tensors.visionTensors) tensors for the part that sees pictures are left out:"
+                        + " they do not act on text")
+            ]
     }
 
     /// Only the last parts of the names count: the rest is a user or a folder.

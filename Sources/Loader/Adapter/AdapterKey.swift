@@ -42,8 +42,8 @@ struct AdapterKey: Hashable, Sendable {
             return
         }
         guard let (length, part) = Self.part(of: segments, parameters), length > 0 else { return nil }
-        let module = Self.withoutVisionPrefix(Array(segments[..<length]))
-        self.module = module.joined(separator: ".")
+        // Adapters of models that also see pictures may name the language model's modules one level down.
+        self.module = MultimodalNames.plain(segments[..<length].joined(separator: "."))
         self.part = part
     }
 
@@ -97,14 +97,5 @@ struct AdapterKey: Hashable, Sendable {
         case ("token_adapter", []): .tokenRows
         default: nil
         }
-    }
-
-    /// Adapters of models that also see pictures name the language model's modules one level down.
-    private static func withoutVisionPrefix(_ segments: [String]) -> [String] {
-        if segments.starts(with: ["model", "language_model"]) { return ["model"] + segments.dropFirst(2) }
-        if segments.starts(with: ["language_model", "model"]) || segments == ["language_model", "lm_head"] {
-            return Array(segments.dropFirst())
-        }
-        return segments
     }
 }

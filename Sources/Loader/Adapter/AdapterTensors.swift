@@ -11,6 +11,10 @@ struct AdapterTensors: Sendable {
     private(set) var byKey: [AdapterKey: TensorView] = [:]
     /// Modules that have any part of an update.
     private let adapted: Set<String>
+    /// How the file spells the modules of a model that also sees pictures.
+    let spelling: MultimodalNames
+    /// Tensors for what sees pictures, which never act on text.
+    private(set) var visionTensors = 0
 
     init(
         _ folder: Folder, of words: MethodVocabulary, fitting inventory: ModuleInventory
@@ -20,6 +24,9 @@ struct AdapterTensors: Sendable {
         var hash = SHA256()
         for file in files { file.withBytes { hash.update(bufferPointer: $0) } }
         digest = hash.finalize()
+        spelling =
+            inventory.isMultimodal
+            ? files.lazy.flatMap(\.names).compactMap { MultimodalNames($0) }.first ?? .plain : .plain
         var strangers: [(file: String, name: String)] = []
         for file in files {
             for name in file.names {
@@ -30,6 +37,10 @@ struct AdapterTensors: Sendable {
                     continue
                 }
                 if key.part == .original { continue }
+                if inventory.isMultimodal && MultimodalNames.isVision(key.module + ".") {
+                    visionTensors += 1
+                    continue
+                }
                 try Self.check(tensor, key, inventory)
                 // PEFT writes a saved embedding twice when it also saves the embedding layers.
                 if let twin = byKey[key], twin.isIdentical(to: tensor) { continue }

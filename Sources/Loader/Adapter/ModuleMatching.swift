@@ -23,6 +23,8 @@ package struct ModuleMatching: Sendable {
     private let defaultRank: Int
     private let defaultAlpha: Double
     private let usesRankStabilization: Bool
+    /// How the model that PEFT saw spelled its modules: patterns are meant for those names.
+    var spelling = MultimodalNames.plain
 
     /// - Throws: `LoadError` `.malformed` that names the key whose pattern is no regular expression.
     package init(_ configuration: AdapterConfiguration) throws(LoadError) {
@@ -52,6 +54,7 @@ package struct ModuleMatching: Sendable {
 
     /// Whether the adapter changes `module` (e.g. `model.layers.3.self_attn.q_proj`), a linear layer or embedding.
     package func targets(_ module: String) -> Bool {
+        let module = spelling.spelled(module)
         if let excluded, Self.selects(excluded, module) { return false }
         if saved.contains(where: { $0.matchesStart(of: module) }) { return false }
         guard Self.selects(targets, module) else { return false }
@@ -64,17 +67,19 @@ package struct ModuleMatching: Sendable {
 
     /// Whether only the magnitudes of `module` are trained.
     func scalesAlone(_ module: String) -> Bool {
-        guard let scaled, Self.selects(scaled, module) else { return false }
+        guard let scaled, Self.selects(scaled, spelling.spelled(module)) else { return false }
         return !targets(module)
     }
 
     package func rank(of module: String) -> Int {
-        ranks.first { $0.pattern.matchesStart(of: module) }?.value
+        let module = spelling.spelled(module)
+        return ranks.first { $0.pattern.matchesStart(of: module) }?.value
             ?? ranks.first { $0.name == module }?.value ?? defaultRank
     }
 
     package func alpha(of module: String) -> Double {
-        alphas.first { $0.pattern.matchesStart(of: module) }?.value
+        let module = spelling.spelled(module)
+        return alphas.first { $0.pattern.matchesStart(of: module) }?.value
             ?? alphas.first { $0.name == module }?.value ?? defaultAlpha
     }
 
@@ -97,7 +102,7 @@ extension ModuleMatching {
 
     /// All modules with weights but the output head, embeddings and norms.
     private static func isInnerLinear(_ module: String) -> Bool {
-        module != ModuleInventory.head && module != ModuleInventory.embedding && !module.hasSuffix("norm")
+        !module.hasSuffix("lm_head") && !module.hasSuffix("embed_tokens") && !module.hasSuffix("norm")
     }
 
     /// The number of the first numbered segment, or of the first one that follows a `layers_pattern`.

@@ -13,6 +13,8 @@ package struct Checkpoint: Sendable {
     let unlisted: [(tensor: String, file: String)]
     private let shards: [SafetensorsFile]
     private let shardOfName: [String: Int]
+    /// What the file calls a tensor, where that is not its name here.
+    private var storedNames: [String: String] = [:]
     /// Tensors that the index lists and no shard holds, with the shard in which it says they are.
     private let absent: [String: String]
     private let gguf: GGUFModel?
@@ -61,7 +63,39 @@ package struct Checkpoint: Sendable {
 
     package subscript(name: String) -> TensorView? {
         if let gguf { return (try? gguf.tensor(name)) ?? nil }
-        return shardOfName[name].flatMap { shards[$0][name] }
+        return shardOfName[name].flatMap { shards[$0][storedNames[name] ?? name] }
+    }
+
+    /// The same tensors under other names, without those that have none.
+    func renamed(_ rename: (_ stored: String) -> String?) -> Checkpoint {
+        func pairs<Value>(_ values: [String: Value]) -> [String: Value] {
+            Dictionary(
+                values.compactMap { name, value in rename(name).map { ($0, value) } },
+                uniquingKeysWith: { first, _ in first })
+        }
+        var stored: [String: String] = [:]
+        for name in names { if let new = rename(name), stored[new] == nil { stored[new] = name } }
+        return Checkpoint(
+            folder: folder, names: names.compactMap(rename),
+            unlisted: unlisted.compactMap { tensor, file in rename(tensor).map { (tensor: $0, file: file) } },
+            shards: shards, shardOfName: pairs(shardOfName), absent: pairs(absent), storedNames: stored,
+            gguf: gguf)
+    }
+
+    private init(
+        folder: String, names: [String], unlisted: [(tensor: String, file: String)],
+        shards: [SafetensorsFile],
+        shardOfName: [String: Int], absent: [String: String], storedNames: [String: String],
+        gguf: GGUFModel?
+    ) {
+        self.folder = folder
+        self.names = names
+        self.unlisted = unlisted
+        self.shards = shards
+        self.shardOfName = shardOfName
+        self.absent = absent
+        self.storedNames = storedNames
+        self.gguf = gguf
     }
 
     /// Whether it is there, in whatever format.
@@ -70,7 +104,9 @@ package struct Checkpoint: Sendable {
     /// A matrix in the blocks of a GGUF file; nil if it is one of floats or not there.
     func blocks(_ name: String) throws(LoadError) -> StoredBlocks? {
         if let gguf { return try gguf.blocks(name) }
-        return try shardOfName[name].flatMap { index throws(LoadError) in try shards[index].blocks(name) }
+        return try shardOfName[name].flatMap { index throws(LoadError) in
+            try shards[index].blocks(storedNames[name] ?? name)
+        }
     }
 
     /// Which row is which of a matrix of floats.

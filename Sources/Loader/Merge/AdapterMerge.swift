@@ -153,7 +153,7 @@ package struct AdapterMerge {
         let isBase =
             result.change?.isChange == false && adapter.replacements[module.weightName] == nil
             && !isResized(module)
-        replace(module.name) { linear in
+        base.weights.changeLinear(at: module.place) { linear in
             if !isBase { linear.matrix = result.matrix }
             if let update { linear.bias = update.bias(linear.bias) }
         }
@@ -169,18 +169,18 @@ package struct AdapterMerge {
     /// Biases and norm weights, which an adapter replaces whole.
     private mutating func replaceVectors() throws {
         for module in adapter.inventory.modules {
-            if let biasName = module.biasName, let bias = adapter.replacements[biasName] {
-                let values = try vector(bias, count: module.outputs)
-                replace(module.name) { $0.bias = values }
+            let bias = try module.biasName.flatMap { adapter.replacements[$0] }.map {
+                bias throws(LoadError) in
+                try vector(bias, count: module.outputs)
             }
-            guard module.kind == .norm, let weight = adapter.replacements[module.weightName] else { continue }
-            let values = try vector(weight, count: module.outputs)
-            switch Place(module.name) {
-            case .inputNorm(let layer): base.weights.layers[layer].inputNorm = values
-            case .postAttentionNorm(let layer): base.weights.layers[layer].postAttentionNorm = values
-            case .finalNorm: base.weights.finalNorm = values
-            case .projection, .head, nil: continue
+            guard module.kind == .norm else {
+                if let bias { base.weights.changeLinear(at: module.place) { $0.bias = bias } }
+                continue
             }
+            let weight = try adapter.replacements[module.weightName].map { weight throws(LoadError) in
+                base.inventory.normWeight(try vector(weight, count: module.outputs))
+            }
+            base.weights.setNorm(at: module.place, weight: weight, bias: bias)
         }
     }
 
@@ -191,14 +191,6 @@ package struct AdapterMerge {
                 found: "\(tensor.shape)", advice: "use the base that the adapter was trained on")
         }
         return try tensor.floats()
-    }
-
-    private mutating func replace(_ module: String, _ change: (inout Linear) -> Void) {
-        switch Place(module) {
-        case .projection(let layer, let projection): change(&base.weights.layers[layer][projection])
-        case .head: change(&base.weights.head)
-        case .inputNorm, .postAttentionNorm, .finalNorm, nil: return
-        }
     }
 
     private func entry(

@@ -1,34 +1,66 @@
 package import DoraTensor
 package import DoraText
 
-/// The shape of a Llama-family model: `config.json` of its checkpoint.
+/// The shape of a model and the numbers of its arithmetic: `config.json` of its checkpoint, read as its family says.
 ///
-/// Source: transformers `models/llama/configuration_llama.py`. `pretraining_tp` is ignored: it only cut matrix
-/// products into slices whose sums are the same up to rounding.
+/// `pretraining_tp` is ignored: it only cut matrix products into slices whose sums are the same up to rounding.
 package struct ModelConfiguration: Equatable, Sendable {
+    let family: ModelFamily
+    /// Whether the checkpoint also holds what sees pictures.
+    let isMultimodal: Bool
     package let vocabularySize: Int
     package let hiddenSize: Int
     package let intermediateSize: Int
-    package let layerCount: Int
     package let attentionHeads: Int
     /// Divides `attentionHeads`.
     package let keyValueHeads: Int
     /// Even, at least 8.
     package let headSize: Int
-    package let rmsNormEps: Double
-    /// Context length for which the model was trained, in tokens.
+    package let layers: [LayerConfiguration]
+    package let norm: NormConfiguration
+    /// Nil where queries and keys have none.
+    package let queryKeyNorm: QueryKeyNormConfiguration?
+    /// Whether attention and the feed-forward network read the same normed input.
+    package let isParallel: Bool
+    package let activation: Activation
+    package let biases: BiasConfiguration
+    package let scales: ScaleConfiguration
+    /// Indexed by `LayerConfiguration.rope`; all rotate as many dimensions.
+    package let ropes: [RopeParameters]
+    /// Whether the rotated pairs are neighbours, else halves apart.
+    package let ropeIsInterleaved: Bool
+    package let queryGrowth: QueryGrowth?
+    /// Context length for which the model was made, in tokens.
     package let maximumPositions: Int
-    package let rope: RopeParameters
     /// What the file says; a checkpoint that holds both tensors, and different ones, is not tied all the same.
     package let tiesWordEmbeddings: Bool
-    /// Biases of all four projections of attention.
-    package let attentionBias: Bool
-    package let mlpBias: Bool
     /// The type in which the model was saved and runs in transformers; nil when the file does not say.
     package let elementType: ElementType?
     package let bosID: Int?
     package let eosIDs: [Int]
     package let quantization: QuantizationConfiguration?
+
+    package var layerCount: Int { layers.count }
+
+    /// How tokens of a sequence are rotated, as far as that follows from its length: equal lengths in this sense give
+    /// equal keys for equal tokens. Nil where each length has its own.
+    package func rotation(ofLength length: Int) -> Int? {
+        for rope in ropes {
+            switch rope.lengthDependence {
+            case .switches(let positions) where length > positions: return 1
+            case .grows(let positions) where length > positions: return nil
+            default: continue
+            }
+        }
+        return 0
+    }
+
+    /// A sequence that grows longer than this has all its tokens rotated anew.
+    package var recomputedLength: Int? {
+        ropes.lazy.compactMap { rope in
+            if case .switches(let positions) = rope.lengthDependence { positions } else { nil }
+        }.first
+    }
 
     /// Reads `config.json`.
     package init(_ files: ModelFiles) throws(LoadError) {
@@ -41,25 +73,46 @@ package struct ModelConfiguration: Equatable, Sendable {
 
     /// - Parameter file: names the bytes in errors.
     package init(parsing bytes: [UInt8], file: String) throws(LoadError) {
-        let fields = try JSONFields(parsing: bytes, file: file)
-        try Self.checkFamily(fields)
+        let text = try TextPart(JSONFields(parsing: bytes, file: file))
+        let (fields, family) = (text.fields, text.family)
+        try family.refuseForeignKeys(fields)
+        let reader = ConfigurationReader(fields: fields, family: family)
+        self.family = family
+        isMultimodal = text.multimodal != nil
         vocabularySize = try fields.requiredInt("vocab_size", in: 1...Limit.vocabulary)
         hiddenSize = try fields.requiredInt("hidden_size", in: 1...Limit.width)
         intermediateSize = try fields.requiredInt("intermediate_size", in: 1...Limit.width)
-        layerCount = try fields.requiredInt("num_hidden_layers", in: 1...Limit.layers)
         attentionHeads = try fields.requiredInt("num_attention_heads", in: 1...Limit.heads)
-        keyValueHeads = try Self.keyValueHeads(fields, attentionHeads: attentionHeads)
-        headSize = try Self.headSize(fields, hiddenSize: hiddenSize, attentionHeads: attentionHeads)
-        rmsNormEps = try fields.positiveDouble("rms_norm_eps") ?? 1e-6
-        maximumPositions = try fields.int("max_position_embeddings", in: 1...Limit.positions) ?? 2048
-        rope = try RopeParameters(fields, maximumPositions: maximumPositions)
-        tiesWordEmbeddings = try fields.bool("tie_word_embeddings") ?? false
-        attentionBias = try fields.bool("attention_bias") ?? false
-        mlpBias = try fields.bool("mlp_bias") ?? false
-        elementType = try Self.elementType(fields)
-        bosID = try fields.int("bos_token_id", in: 0...Limit.vocabulary)
-        eosIDs = try fields.endIDs() ?? []
-        quantization = try fields.fields("quantization_config").map(QuantizationConfiguration.init)
+        keyValueHeads = try reader.keyValueHeads(attentionHeads: attentionHeads)
+        headSize = try reader.headSize(hiddenSize: hiddenSize, attentionHeads: attentionHeads)
+        let positions = try fields.int("max_position_embeddings", in: 1...Limit.positions) ?? family.positions
+        let rope = RopeReader(
+            config: fields, family: family.rope, headSize: headSize, maximumPositions: positions)
+        ropes = try rope.tables()
+        queryGrowth = try rope.queryGrowth()
+        ropeIsInterleaved = family.rope.isInterleaved
+        maximumPositions = ropes.reduce(positions) { max($0, $1.stretchedPositions) }
+        layers = try reader.layers(
+            count: try fields.requiredInt("num_hidden_layers", in: 1...Limit.layers), headSize: headSize)
+        norm = try reader.norm()
+        queryKeyNorm = try reader.queryKeyNorm()
+        isParallel = try reader.isParallel()
+        activation = try reader.activation()
+        biases = try reader.biases()
+        scales = try reader.scales(
+            hiddenSize: hiddenSize, capsLogits: text.multimodal?.capsLogits ?? true)
+        tiesWordEmbeddings =
+            try text.fields(holding: "tie_word_embeddings").bool("tie_word_embeddings")
+            ?? text.multimodal?.isTied ?? family.isTied
+        let innerType = try reader.elementType(in: fields)
+        let outerType = try reader.elementType(in: text.outer)
+        elementType = outerType ?? innerType
+        bosID = try text.fields(holding: "bos_token_id").int("bos_token_id", in: 0...Limit.vocabulary)
+        let outerEnds = try text.outer.endIDs()
+        let ends = try fields.endIDs()
+        eosIDs = outerEnds ?? ends ?? (fields.object["eos_token_id"] == nil ? family.ends : [])
+        quantization = try text.fields(holding: "quantization_config").fields("quantization_config")
+            .map(QuantizationConfiguration.init)
     }
 
     /// Bounds far beyond any model of today: they keep products of two of them within 64 bits, and hostile files
@@ -75,78 +128,63 @@ package struct ModelConfiguration: Equatable, Sendable {
     }
 }
 
+/// What one layer does differently from others.
+package struct LayerConfiguration: Equatable, Sendable {
+    package let attention: AttentionScores
+    /// Index of its rotary table; nil for a layer whose queries and keys are not rotated.
+    package let rope: Int?
+}
+
+package struct NormConfiguration: Equatable, Sendable {
+    package let kind: NormKind
+    package let epsilon: Float
+}
+
+package struct QueryKeyNormConfiguration: Equatable, Sendable {
+    /// All heads as one vector, else each by itself.
+    package let isWhole: Bool
+    /// Whether heads have weights of their own.
+    package let isDistinct: Bool
+    package let isAfterRope: Bool
+}
+
+/// Which linear maps have biases.
+package struct BiasConfiguration: Equatable, Sendable {
+    /// Of queries, keys and values.
+    package let input: Bool
+    package let output: Bool
+    package let feedForward: Bool
+    package let head: Bool
+}
+
+/// Factors and bounds; nil leaves numbers as they are.
+package struct ScaleConfiguration: Equatable, Sendable {
+    package let embedding: Float?
+    /// Of what each half of a layer adds.
+    package let residual: Float?
+    package let logits: Float?
+    /// Logits become cap tanh(logit / cap).
+    package let finalCap: Float?
+    /// Most magnitude of queries, keys and values.
+    package let clip: Float?
+}
+
+extension RopeParameters {
+    /// The context that the scaling was made for.
+    fileprivate var stretchedPositions: Int {
+        let (positions, factor): (Int, Double) =
+            switch scaling {
+            case .dynamic(let factor, let positions): (positions, factor)
+            case .yarn(let yarn): (yarn.originalPositions, yarn.factor)
+            case .none, .linear, .fixed, .llama3, .longrope: (0, 1)
+            }
+        return Int(min(Double(positions) * factor, Double(ModelConfiguration.Limit.positions)))
+    }
+}
+
 extension JSONFields {
     /// `eos_token_id`: one or several. Old conversions write -1 for none.
     func endIDs() throws(LoadError) -> [Int]? {
         try ints("eos_token_id", in: -1...ModelConfiguration.Limit.vocabulary)?.filter { $0 >= 0 }
-    }
-}
-
-extension ModelConfiguration {
-    /// What transformers loads as a `LlamaForCausalLM`: by `model_type`, whatever the first conversions called it, and
-    /// also where the architecture names the model without its head.
-    private static let architectures = ["LlamaForCausalLM", "LLaMAForCausalLM", "LlamaModel"]
-
-    private static func checkFamily(_ fields: JSONFields) throws(LoadError) {
-        guard let type = try fields.string("model_type") else { throw fields.missing("model_type") }
-        guard type == "llama" else {
-            throw fields.unsupported(
-                "model_type", "models of type \"\(type)\" are not supported",
-                advice: "use a Llama-family model")
-        }
-        for architecture in try fields.strings("architectures") ?? []
-        where !architectures.contains(architecture) {
-            throw fields.unsupported(
-                "architectures", "\"\(architecture)\" is not supported", advice: "use a LlamaForCausalLM")
-        }
-        if let activation = try fields.string("hidden_act"), !["silu", "swish"].contains(activation) {
-            throw fields.unsupported(
-                "hidden_act", "activation \"\(activation)\" is not supported", advice: "use a model with silu"
-            )
-        }
-    }
-
-    private static func keyValueHeads(_ fields: JSONFields, attentionHeads: Int) throws(LoadError) -> Int {
-        let heads = try fields.int("num_key_value_heads", in: 1...Limit.heads) ?? attentionHeads
-        guard attentionHeads % heads == 0 else {
-            throw LoadError(
-                .malformed, file: fields.file, field: fields.path("num_key_value_heads"),
-                expected: "a divisor of num_attention_heads (\(attentionHeads))", found: "\(heads)")
-        }
-        return heads
-    }
-
-    private static func headSize(
-        _ fields: JSONFields, hiddenSize: Int, attentionHeads: Int
-    ) throws(LoadError) -> Int {
-        let given = try fields.int("head_dim", in: 1...Limit.headSize)
-        if given == nil && hiddenSize % attentionHeads != 0 {
-            throw LoadError(
-                .malformed, file: fields.file, field: fields.path("hidden_size"),
-                expected: "a multiple of num_attention_heads (\(attentionHeads)), as head_dim is not given",
-                found: "\(hiddenSize)")
-        }
-        let size = given ?? hiddenSize / attentionHeads
-        guard size >= 8 && size.isMultiple(of: 2) else {
-            throw fields.unsupported(
-                "head_dim", "heads must have an even size of at least 8, found \(size)",
-                advice: "use another model")
-        }
-        return size
-    }
-
-    /// `torch_dtype` in transformers 4, `dtype` in 5.
-    private static func elementType(_ fields: JSONFields) throws(LoadError) -> ElementType? {
-        let key = fields["dtype"] == nil ? "torch_dtype" : "dtype"
-        switch try fields.string(key) {
-        case nil, "auto": return nil
-        case "float32", "torch.float32": return .f32
-        case "float16", "torch.float16": return .f16
-        case "bfloat16", "torch.bfloat16": return .bf16
-        case "float64", "torch.float64": return .f64
-        case .some(let name):
-            throw fields.unsupported(
-                key, "\"\(name)\" is not a supported type", advice: "use float32, float16 or bfloat16")
-        }
     }
 }

@@ -1,7 +1,5 @@
 /// Every module of a model that owns weights, under the name it has in transformers: the one place that knows the
 /// names and shapes of tensors, for the base's files and for adapters alike.
-///
-/// Source: transformers `models/llama/modeling_llama.py`.
 package struct ModuleInventory: Equatable, Sendable {
     package enum Kind: String, Sendable {
         case embedding, linear, norm
@@ -13,9 +11,10 @@ package struct ModuleInventory: Equatable, Sendable {
         package let kind: Kind
         /// Length of the module's output vector.
         package let outputs: Int
-        /// Length of a linear layer's input vector; the vocabulary of an embedding; equal to `outputs` for a norm.
+        /// Length of a linear layer's input vector; the vocabulary of an embedding; of a norm, what is normed at a time.
         package let inputs: Int
         package let hasBias: Bool
+        let place: Place
 
         /// Whether it has a row for each token.
         package var isVocabulary: Bool { kind == .embedding || name == ModuleInventory.head }
@@ -23,12 +22,13 @@ package struct ModuleInventory: Equatable, Sendable {
         package var weightName: String { name + ".weight" }
         package var biasName: String? { hasBias ? name + ".bias" : nil }
 
-        /// `[outputs, inputs]` of a linear layer, `[vocabulary, hidden]` of an embedding, `[hidden]` of a norm.
+        /// `[outputs, inputs]` of a linear layer, `[vocabulary, hidden]` of an embedding, `[hidden]` of a norm, or
+        /// `[heads, head size]` where each head has weights of its own.
         package var weightShape: [Int] {
             switch kind {
             case .linear: [outputs, inputs]
             case .embedding: [inputs, outputs]
-            case .norm: [outputs]
+            case .norm: outputs == inputs ? [outputs] : [outputs / inputs, inputs]
             }
         }
     }
@@ -38,25 +38,29 @@ package struct ModuleInventory: Equatable, Sendable {
     package private(set) var modules: [Module]
     package let layerCount: Int
     package let tiesWordEmbeddings: Bool
+    /// Whether files may also hold what sees pictures.
+    let isMultimodal: Bool
+    private let normOffset: Float
     private let indices: [String: Int]
 
     package init(_ configuration: ModelConfiguration) {
+        let names = ModuleNames(configuration)
         var modules = [
             Module(
                 name: Self.embedding, kind: .embedding, outputs: configuration.hiddenSize,
-                inputs: configuration.vocabularySize, hasBias: false)
+                inputs: configuration.vocabularySize, hasBias: false, place: .embedding)
         ]
-        for layer in 0..<configuration.layerCount {
-            modules += Self.layer(layer, of: configuration)
-        }
-        modules.append(Self.norm("model.norm", configuration))
+        for layer in 0..<configuration.layerCount { modules += names.layer(layer) }
+        modules += names.finalNorm
         modules.append(
             Module(
                 name: Self.head, kind: .linear, outputs: configuration.vocabularySize,
-                inputs: configuration.hiddenSize, hasBias: false))
+                inputs: configuration.hiddenSize, hasBias: configuration.biases.head, place: .head))
         self.modules = modules
         layerCount = configuration.layerCount
         tiesWordEmbeddings = configuration.tiesWordEmbeddings
+        isMultimodal = configuration.isMultimodal
+        normOffset = configuration.family.norms.offset
         indices = Dictionary(uniqueKeysWithValues: modules.enumerated().map { ($1.name, $0) })
     }
 
@@ -68,7 +72,8 @@ package struct ModuleInventory: Equatable, Sendable {
             let isEmbedding = module.kind == .embedding
             return Module(
                 name: module.name, kind: module.kind, outputs: isEmbedding ? module.outputs : vocabularySize,
-                inputs: isEmbedding ? vocabularySize : module.inputs, hasBias: module.hasBias)
+                inputs: isEmbedding ? vocabularySize : module.inputs, hasBias: module.hasBias,
+                place: module.place)
         }
         return copy
     }
@@ -80,41 +85,11 @@ package struct ModuleInventory: Equatable, Sendable {
         indices[name].map { modules[$0] }
     }
 
+    /// The weights of a norm as they multiply: some families store them less one.
+    func normWeight(_ stored: [Float]) -> [Float] {
+        normOffset == 0 ? stored : stored.map { $0 + normOffset }
+    }
+
     package static let embedding = "model.embed_tokens"
     package static let head = "lm_head"
-
-    private static func layer(_ index: Int, of configuration: ModelConfiguration) -> [Module] {
-        let name = "model.layers.\(index)"
-        let hidden = configuration.hiddenSize
-        let intermediate = configuration.intermediateSize
-        let queries = configuration.attentionHeads * configuration.headSize
-        let keys = configuration.keyValueHeads * configuration.headSize
-        func attention(_ projection: String, outputs: Int, inputs: Int) -> Module {
-            Module(
-                name: "\(name).self_attn.\(projection)", kind: .linear, outputs: outputs, inputs: inputs,
-                hasBias: configuration.attentionBias)
-        }
-        func mlp(_ projection: String, outputs: Int, inputs: Int) -> Module {
-            Module(
-                name: "\(name).mlp.\(projection)", kind: .linear, outputs: outputs, inputs: inputs,
-                hasBias: configuration.mlpBias)
-        }
-        return [
-            norm("\(name).input_layernorm", configuration),
-            attention("q_proj", outputs: queries, inputs: hidden),
-            attention("k_proj", outputs: keys, inputs: hidden),
-            attention("v_proj", outputs: keys, inputs: hidden),
-            attention("o_proj", outputs: hidden, inputs: queries),
-            norm("\(name).post_attention_layernorm", configuration),
-            mlp("gate_proj", outputs: intermediate, inputs: hidden),
-            mlp("up_proj", outputs: intermediate, inputs: hidden),
-            mlp("down_proj", outputs: hidden, inputs: intermediate),
-        ]
-    }
-
-    private static func norm(_ name: String, _ configuration: ModelConfiguration) -> Module {
-        Module(
-            name: name, kind: .norm, outputs: configuration.hiddenSize, inputs: configuration.hiddenSize,
-            hasBias: false)
-    }
 }

@@ -40,24 +40,24 @@ package struct ModelPacking {
         let matrices = linear.compactMap(matrix)
         let writer = try PackedFileWriter(
             path,
-            tensors: matrices.flatMap(\.tensors) + rows.map { PackedTensor($0.tensor) }
+            tensors: matrices.flatMap(\.tensors) + rows.map { PackedTensor($0.name, $0.tensor) }
                 + small.map { PackedTensor(name: $0.name, elementType: .u8, shape: [$0.bytes.count]) },
             metadata: [(PackedHeader.baseKey, baseName)]
                 + matrices.map { (PackedHeader.matrixKey($0.module), $0.description) }
                 + rows.compactMap { row in
-                    row.blocks.map { (PackedHeader.blocksKey(row.tensor.name), $0.name) }
+                    row.blocks.map { (PackedHeader.blocksKey(row.name), $0.name) }
                 })
         for (index, matrix) in matrices.enumerated() {
             try progress(LoadProgress(stage: "packing", done: index, total: matrices.count + rows.count))
             try matrix.write(to: writer, on: compute)
         }
-        for (index, tensor) in rows.map(\.tensor).enumerated() {
+        for (index, (name, tensor, _)) in rows.enumerated() {
             try progress(
                 LoadProgress(
                     stage: "packing", done: matrices.count + index, total: matrices.count + rows.count))
             try tensor.withBytes { bytes in
                 let size = tensor.elementType.byteCount
-                try writer.write(tensor.name, bytes) { range in
+                try writer.write(name, bytes) { range in
                     tensor.dropPages(elements: range.lowerBound / size..<range.upperBound / size)
                 }
             }
@@ -89,17 +89,21 @@ package struct ModelPacking {
     }
 
     /// What is not packed: embedding, norms, biases, and V of a matrix whose stored format rounds it.
-    private func rowTensors() throws -> [(tensor: TensorView, blocks: BlockFormat?)] {
+    private func rowTensors() throws -> [(name: String, tensor: TensorView, blocks: BlockFormat?)] {
         var names: [String] = []
         for module in inventory.modules {
             switch module.kind {
             case .norm:
-                _ = try reader.vector(module.weightName, module.outputs)
+                _ = try reader.vector(module.weightName, module.weightShape)
                 names.append(module.weightName)
+                if let name = module.biasName {
+                    _ = try reader.vector(name, [module.outputs])
+                    names.append(name)
+                }
             case .embedding: names.append(reader.embeddingName)
             case .linear:
                 if let name = module.biasName {
-                    _ = try reader.vector(name, module.outputs)
+                    _ = try reader.vector(name, [module.outputs])
                     names.append(name)
                 }
                 if let record = matrix(module), !record.isExact, reader.checkpoint.contains(module.weightName)
@@ -113,15 +117,15 @@ package struct ModelPacking {
         names = names.filter { seen.insert($0).inserted }
         return try names.map { name in
             guard let blocks = try reader.checkpoint.blocks(name) else {
-                return (try reader.checkpoint.tensor(name), nil)
+                return (name, try reader.checkpoint.tensor(name), nil)
             }
-            return (try blocks.inOrder(), blocks.format)
+            return (name, try blocks.inOrder(), blocks.format)
         }
     }
 }
 
 extension PackedTensor {
-    fileprivate init(_ tensor: TensorView) {
-        self.init(name: tensor.name, elementType: tensor.elementType, shape: tensor.shape)
+    fileprivate init(_ name: String, _ tensor: TensorView) {
+        self.init(name: name, elementType: tensor.elementType, shape: tensor.shape)
     }
 }

@@ -8,9 +8,16 @@ struct CheckpointReader {
     private let inventory: ModuleInventory
     private let quantization: Quantization?
 
+    /// Tensors of what sees pictures.
+    private let visionTensors: Int
+
     init(_ files: ModelFiles, inventory: ModuleInventory, quantization: Quantization?) throws(LoadError) {
-        checkpoint = try Checkpoint(files)
+        let stored = try Checkpoint(files)
         packed = if case .packed(let file) = files.base { file } else { nil }
+        checkpoint =
+            inventory.isMultimodal
+            ? stored.renamed { MultimodalNames.isVision($0) ? nil : MultimodalNames.plain($0) } : stored
+        visionTensors = stored.names.count - checkpoint.names.count
         self.inventory = inventory
         self.quantization = quantization
     }
@@ -143,7 +150,19 @@ struct CheckpointReader {
     }
 
     /// What the index leaves out is no part of the model; it may be the wrong index all the same.
-    var warnings: [LoadWarning] {
+    var warnings: [LoadWarning] { unlistedWarning + visionWarning }
+
+    private var visionWarning: [LoadWarning] {
+        visionTensors == 0
+            ? []
+            : [
+                LoadWarning(
+                    "\(checkpoint.folder): \(visionTensors) tensors of the part that sees pictures are left out"
+                )
+            ]
+    }
+
+    private var unlistedWarning: [LoadWarning] {
         let names = checkpoint.unlisted.map(\.tensor).filter { !Self.followsFromConfiguration($0) }
         if names.isEmpty { return [] }
         return [
@@ -179,45 +198,46 @@ struct CheckpointReader {
         _ configuration: ModelConfiguration, sources: [String: any WeightSource],
         packed: [String: PackedMatrix]
     ) throws(LoadError) -> ModelWeights {
-        guard let embedding = sources[ModuleInventory.embedding] else {
+        guard let embedding = sources[ModuleInventory.embedding], let head = inventory[ModuleInventory.head]
+        else {
             throw missing(ModuleInventory.embedding + ".weight")
         }
-        var layers: [LayerWeights] = []
-        for layer in 0..<configuration.layerCount {
-            let name = "model.layers.\(layer)"
-            var projections: [Linear] = []
-            for projection in Projection.allCases {
-                projections.append(try linear("\(name).\(projection.name)", packed))
+        let layer = LayerWeights(configuration)
+        var weights = ModelWeights(
+            embedding: Embedding(source: embedding),
+            layers: [LayerWeights](repeating: layer, count: configuration.layerCount),
+            finalNorm: Norm(count: configuration.hiddenSize), head: try linear(head, packed))
+        for module in inventory.modules {
+            switch module.place {
+            case .embedding, .head: continue
+            case .projection(let layer, let projection):
+                weights.layers[layer][projection] = try linear(module, packed)
+            case .norm, .finalNorm:
+                weights.setNorm(
+                    at: module.place,
+                    weight: inventory.normWeight(try vector(module.weightName, module.weightShape)),
+                    bias: try module.biasName.map { name throws(LoadError) in
+                        try vector(name, [module.outputs])
+                    })
             }
-            layers.append(
-                LayerWeights(
-                    inputNorm: try vector("\(name).input_layernorm.weight", configuration.hiddenSize),
-                    postAttentionNorm: try vector(
-                        "\(name).post_attention_layernorm.weight", configuration.hiddenSize),
-                    projections: projections))
         }
-        return ModelWeights(
-            embedding: Embedding(source: embedding), layers: layers,
-            finalNorm: try vector("model.norm.weight", configuration.hiddenSize),
-            head: try linear(ModuleInventory.head, packed))
+        return weights
     }
 
-    private func linear(_ module: String, _ packed: [String: PackedMatrix]) throws(LoadError) -> Linear {
-        guard let matrix = packed[module], let description = inventory[module] else {
-            throw missing(module + ".weight")
-        }
+    private func linear(
+        _ module: ModuleInventory.Module, _ packed: [String: PackedMatrix]
+    ) throws(LoadError) -> Linear {
+        guard let matrix = packed[module.name] else { throw missing(module.weightName) }
         return Linear(
             matrix: matrix,
-            bias: try description.biasName.map { name throws(LoadError) in
-                try vector(name, description.outputs)
-            })
+            bias: try module.biasName.map { name throws(LoadError) in try vector(name, [module.outputs]) })
     }
 
-    func vector(_ name: String, _ count: Int) throws(LoadError) -> [Float] {
+    func vector(_ name: String, _ shape: [Int]) throws(LoadError) -> [Float] {
         let tensor = try checkpoint.tensor(name)
-        guard tensor.shape == [count] else {
+        guard tensor.shape == shape else {
             throw LoadError(
-                .mismatch, file: tensor.file, field: name, expected: "[\(count)]", found: "\(tensor.shape)",
+                .mismatch, file: tensor.file, field: name, expected: "\(shape)", found: "\(tensor.shape)",
                 advice: "check that config.json belongs to these weights")
         }
         return try tensor.floats()

@@ -5,8 +5,7 @@ package import DoraTensor
 package struct ModelWeights: Sendable {
     package var embedding: Embedding
     package var layers: [LayerWeights]
-    /// `[hiddenSize]`.
-    package var finalNorm: [Float]
+    package var finalNorm: Norm
     /// `[vocabularySize, hiddenSize]`; an adapter may have another number of tokens than its base.
     package var head: Linear
 
@@ -20,39 +19,52 @@ package struct ModelWeights: Sendable {
     /// again.
     package var mappedBytes: Int { matrices.reduce(0) { $0 + ($1.isMapped ? $1.byteCount : 0) } }
 
-    private var matrices: [PackedMatrix] { layers.flatMap { $0.projections.map(\.matrix) } + [head.matrix] }
+    /// Those of all layers, then the head's.
+    package var matrices: [PackedMatrix] { layers.flatMap(\.matrices) + [head.matrix] }
 }
 
 package struct LayerWeights: Sendable {
-    /// `[hiddenSize]`.
-    package var inputNorm: [Float]
-    /// `[hiddenSize]`.
-    package var postAttentionNorm: [Float]
+    /// Indexed by `NormPlace`; empty where none stands.
+    private var norms: [Norm]
     /// Indexed by `Projection`.
-    var projections: [Linear]
+    private var projections: [Linear?]
 
-    package subscript(_ projection: Projection) -> Linear {
+    /// Norms with weights of one, and no linear maps yet.
+    init(_ configuration: ModelConfiguration) {
+        let (heads, size) = (configuration.attentionHeads, configuration.headSize)
+        norms = NormPlace.allCases.map { place in
+            guard configuration.hasNorm(place) else { return Norm(count: 0) }
+            let isShared = configuration.queryKeyNorm.map { !$0.isWhole && !$0.isDistinct } == true
+            return switch place {
+            case .query: Norm(count: isShared ? size : heads * size)
+            case .key: Norm(count: isShared ? size : configuration.keyValueHeads * size)
+            default: Norm(count: configuration.hiddenSize)
+            }
+        }
+        projections = Projection.allCases.map { _ in nil }
+    }
+
+    package subscript(_ projection: Projection) -> Linear? {
         get { projections[projection.rawValue] }
         set { projections[projection.rawValue] = newValue }
     }
+
+    package subscript(_ place: NormPlace) -> Norm {
+        get { norms[place.rawValue] }
+        set { norms[place.rawValue] = newValue }
+    }
+
+    /// In the order of `Projection`.
+    package var matrices: [PackedMatrix] { projections.compactMap { $0?.matrix } }
 }
 
-/// The linear maps of one layer, in the order in which they are used.
-package enum Projection: Int, CaseIterable, Sendable {
-    case query, key, value, output, gate, up, down
+/// The numbers of a norm, as they are multiplied and added.
+package struct Norm: Sendable, Equatable {
+    package internal(set) var weight: [Float]
+    package internal(set) var bias: [Float]?
 
-    /// The module's name within its layer, as Hugging Face spells it.
-    package var name: String {
-        switch self {
-        case .query: "self_attn.q_proj"
-        case .key: "self_attn.k_proj"
-        case .value: "self_attn.v_proj"
-        case .output: "self_attn.o_proj"
-        case .gate: "mlp.gate_proj"
-        case .up: "mlp.up_proj"
-        case .down: "mlp.down_proj"
-        }
-    }
+    /// Ones, and no bias.
+    init(count: Int) { weight = [Float](repeating: 1, count: count) }
 }
 
 /// y = x W^T + bias.

@@ -33,6 +33,19 @@ extension AdapterRegistry {
         }
     }
 
+    /// Whether a name is more than something that a client said.
+    func isKnown(_ name: String) -> Bool { entries[name] != nil }
+
+    /// What the names mean now, sorted.
+    var served: [EngineStatistics.Resident] {
+        entries.compactMap { name, entry in
+            guard let generation = entry.current,
+                let resident = residents[AdapterIdentity(name: name, generation: generation)]
+            else { return nil }
+            return EngineStatistics.Resident(name: name, bytes: resident.bytes, isPinned: entry.isPinned)
+        }.sorted { $0.name < $1.name }
+    }
+
     /// What is known of a name, be it from the command line or from the root.
     func entry(_ name: String) throws(EngineError) -> Entry {
         if let entry = entries[name] { return entry }

@@ -44,16 +44,20 @@ struct AdapterRegistry {
 
     // MARK: Requests
 
+    /// Nil for the base.
+    func name(of choice: AdapterChoice) -> String? {
+        switch choice {
+        case .base: nil
+        case .standard: standard
+        case .named(let name, _): name
+        }
+    }
+
     /// Binds a request to the generation that its choice means now, or to the load that will make it.
     mutating func resolve(_ choice: AdapterChoice) throws(EngineError) -> Resolution {
-        let (name, generation): (String, Int?)
-        switch choice {
-        case .base: return .ready(nil)
-        case .standard:
-            guard let standard else { return .ready(nil) }
-            (name, generation) = (standard, nil)
-        case .named(let wanted, let number): (name, generation) = (wanted, number)
-        }
+        guard let name = name(of: choice) else { return .ready(nil) }
+        var generation: Int?
+        if case .named(_, let number) = choice { generation = number }
         let entry = try entry(name)
         if entry.isDisabled {
             throw EngineError(

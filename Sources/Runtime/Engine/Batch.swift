@@ -8,22 +8,28 @@ struct Batch {
     struct Ended {
         let request: EngineRequest
         let adapter: AdapterIdentity?
+        let arrival: ContinuousClock.Instant
         let outcome: EngineEvent
     }
 
     private struct Running {
         let request: EngineRequest
         let adapter: AdapterIdentity?
-        let promptTokens: Int
-        let hasText: Bool
+        let prompt: [Int]
+        let language: Language
         var sequence: any RunningRequest
+        let arrival: ContinuousClock.Instant
         let queueTime: Duration
         let mergeTime: Duration
         let cachedTokens: Int
+        /// When the last token was made.
+        var lastToken: ContinuousClock.Instant?
         /// Blocks that the sequence may still take, and those that it took and did not share.
         var charged: Int
         /// Blocks shared with the prefix cache.
         var held: [Int]
+        /// Whether all its keys are rotated as those of its prompt.
+        let keepsRotation: Bool
         var reportedTokens = 0
         var failure: EngineError?
     }
@@ -39,6 +45,8 @@ struct Batch {
     let blockBudget: Int
     private var running: [Running] = []
     var prefixes = PrefixCache()
+    private(set) var firstTokenSeconds = Histogram()
+    private(set) var tokenSeconds = Histogram()
 
     init(pass: ForwardPass, context: Int, maximumSequences: Int, blockBudget: Int) {
         self.pass = pass
@@ -49,7 +57,12 @@ struct Batch {
 
     var count: Int { running.count }
     var isEmpty: Bool { running.isEmpty }
+    /// Blocks that running sequences keep, those that they share with others included.
+    var keptBlocks: Int { running.reduce(prefixes.heldCount) { $0 + $1.charged } }
     var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
+
+    /// Those that a sequence may have as far as memory goes.
+    private var positions: Int { min(context, blockBudget * KeyValueGeometry.blockPositions) }
 
     /// Blocks that a request takes at most, so that one admitted never lacks memory half-way.
     private func blocks(_ work: EngineRequest.Work) -> Int {
@@ -62,7 +75,8 @@ struct Batch {
             return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
         }
         let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
-        let tokens = isHuge ? context : min(sum, context)
+        // Who asks for as much as there is gets what memory holds, but one token at least.
+        let tokens = min(isHuge ? max(request.prompt.count + 1, positions) : sum, context)
         return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
     }
 
@@ -74,7 +88,12 @@ struct Batch {
         -> Bool
     {
         guard running.count < maximumSequences else { return false }
-        let held = prefixes.hold(waiting.adapter, work.prompt, atMost: Self.reusableTokens(of: work))
+        let rotation = rotation(of: work)
+        let held =
+            rotation.map {
+                prefixes.hold(
+                    waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work))
+            } ?? []
         let needed = blocks(work) - held.count
         while usedBlocks + needed > blockBudget {
             guard prefixes.evictOne() else {
@@ -86,19 +105,40 @@ struct Batch {
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
             Running(
-                request: waiting.request, adapter: waiting.adapter, promptTokens: work.prompt.count,
-                hasText: model.language.tokenizer != nil,
+                request: waiting.request, adapter: waiting.adapter, prompt: work.prompt,
+                language: model.language,
                 sequence: sequence(of: work, by: model, cache: cache),
-                queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
+                arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
-                charged: needed, held: held))
+                charged: needed, held: held, keepsRotation: rotation != nil))
+        if waiting.request.streams {
+            let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
+            waiting.request.report(.started(start))
+        }
         return true
+    }
+
+    /// How a request's tokens are rotated throughout; nil where that is not settled from the beginning.
+    private func rotation(of work: EngineRequest.Work) -> Int? {
+        let lengths: [Int]
+        switch work {
+        case .score(let score): lengths = [score.length]
+        case .generate(let request):
+            if let scored = request.scoredChoices { return rotation(of: .score(scored)) }
+            let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
+            lengths = [request.prompt.count, min(isHuge ? positions : sum, context)]
+        }
+        let rotations = Set(lengths.map(pass.configuration.rotation))
+        return rotations.count == 1 ? rotations.first ?? nil : nil
     }
 
     /// How much of a prompt's beginning may come from an earlier request: all but the tokens whose logits are wanted.
     private static func reusableTokens(of work: EngineRequest.Work) -> Int {
-        if case .score(let score) = work, score.continuations == nil { return 0 }
-        return work.prompt.count - 1
+        switch work {
+        case .score(let score) where score.continuations == nil: 0
+        case .generate(let request) where request.promptLogprobs != nil: 0
+        default: work.prompt.count - 1
+        }
     }
 
     private func sequence(
@@ -108,7 +148,9 @@ struct Batch {
         case .generate(let request):
             request.running(
                 weights: model.weights, cache: cache,
-                limits: RunningSequence.Limits(context: context, eosIDs: Set(model.language.eosIDs)),
+                limits: RunningSequence.Limits(
+                    context: positions, eosIDs: Set(model.language.eosIDs),
+                    recomputedLength: pass.configuration.recomputedLength),
                 tokenizer: model.language.tokenizer, width: { $0.width(blockBudget: blockBudget) })
         case .score(let request):
             RunningScore(
@@ -180,6 +222,7 @@ struct Batch {
     ) {
         guard running[index].failure == nil else { return }
         let isFirst = !running[index].sequence.isDecoding
+        let before = running[index].sequence.tokenIDs.count
         var text = ""
         do throws(RuntimeError) {
             try running[index].sequence.accept(logits, part: part, token: token) { _, piece in
@@ -190,22 +233,43 @@ struct Batch {
             running[index].failure = EngineError(error)
             return
         }
-        if isFirst && running[index].sequence.isDecoding { Self.share(&running[index], in: &prefixes) }
+        if isFirst && running[index].sequence.isDecoding && running[index].keepsRotation {
+            var sequence = running[index]
+            share(&sequence)
+            running[index] = sequence
+        }
+        if running[index].sequence.tokenIDs.count > before { recordToken(index) }
         report(text, of: &running[index])
     }
 
+    private mutating func recordToken(_ index: Int) {
+        let now = ContinuousClock.now
+        if let last = running[index].lastToken {
+            tokenSeconds.add(now - last)
+        } else {
+            firstTokenSeconds.add(now - running[index].arrival)
+        }
+        running[index].lastToken = now
+    }
+
     private func report(_ text: String, of running: inout Running) {
-        guard running.request.streams, !text.isEmpty || !running.hasText else { return }
+        guard running.request.streams, !text.isEmpty || running.language.tokenizer == nil else { return }
         let tokens = running.sequence.tokenIDs.dropFirst(running.reportedTokens)
         if text.isEmpty && tokens.isEmpty { return }
+        let logprobs = running.sequence.logprobs.dropFirst(running.reportedTokens)
         running.reportedTokens += tokens.count
-        running.request.report(.piece(text: text, tokenIDs: Array(tokens)))
+        running.request.report(
+            .piece(text: text, tokenIDs: Array(tokens), logprobs: Array(logprobs)))
     }
 
     /// Leaves the full blocks of a sequence to those who will begin alike.
-    private static func share(_ running: inout Running, in prefixes: inout PrefixCache) {
+    private mutating func share(_ running: inout Running) {
+        guard let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength) else {
+            return
+        }
         let held = prefixes.add(
-            running.adapter, running.sequence.computedTokens, running.sequence.cache.fullBlocks,
+            running.adapter, rotation: rotation, running.sequence.computedTokens,
+            running.sequence.cache.fullBlocks,
             behind: running.held)
         running.charged -= held.count - running.held.count
         running.held = held
@@ -213,10 +277,12 @@ struct Batch {
 
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
         var ended = ended
-        Self.share(&ended, in: &prefixes)
+        share(&ended)
         prefixes.release(ended.held)
         if let failure = ended.failure {
-            return Ended(request: ended.request, adapter: ended.adapter, outcome: .failed(failure))
+            return Ended(
+                request: ended.request, adapter: ended.adapter, arrival: ended.arrival,
+                outcome: .failed(failure))
         }
         var rest = ""
         var completion = ended.sequence.finish { _, text in
@@ -227,8 +293,9 @@ struct Batch {
         report(rest, of: &ended)
         let reply = EngineReply(
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
-            promptTokens: ended.promptTokens,
-            cachedTokens: ended.cachedTokens, queueTime: ended.queueTime, mergeTime: ended.mergeTime)
-        return Ended(request: ended.request, adapter: ended.adapter, outcome: .finished(reply))
+            prompt: ended.prompt, language: ended.language, cachedTokens: ended.cachedTokens,
+            queueTime: ended.queueTime, mergeTime: ended.mergeTime)
+        return Ended(
+            request: ended.request, adapter: ended.adapter, arrival: ended.arrival, outcome: .finished(reply))
     }
 }

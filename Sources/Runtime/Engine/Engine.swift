@@ -35,9 +35,10 @@ package final class Engine: Sendable {
     private let inbox: Inbox<EngineMessage>
     private let queue: QueueLimit
     private let directory: LanguageDirectory
-    private let root: AdapterRoot?
-    /// Looks through the root, which may take long, beside the engine and its callers.
-    private let listing = DispatchQueue(label: "adapter root")
+    /// What lies under the root.
+    package let listing: RootListing
+    /// Looks through it, which may take long, beside the engine and its callers.
+    private let looking = DispatchQueue(label: "adapter root")
 
     /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
     package init(
@@ -51,7 +52,7 @@ package final class Engine: Sendable {
         self.queue = queue
         let directory = LanguageDirectory(base: languages.base, standard: options.standard)
         self.directory = directory
-        root = options.root
+        listing = RootListing(options.root)
         // Unsafe only in the eyes of the compiler: the pass is handed to the engine's thread and used nowhere else.
         nonisolated(unsafe) let pass = try ForwardPass(
             base.configuration, halfCache: options.halfCache, secondTerms: options.secondTerms,
@@ -100,8 +101,14 @@ package final class Engine: Sendable {
     ) { inbox.send(.unload(name, disable: disable, reply)) }
 
     package func adapters(_ reply: @escaping @Sendable ([AdapterStatus]) -> Void) {
-        listing.async { [root, inbox] in inbox.send(.adapters(onDisk: root?.names() ?? [], reply)) }
+        inbox.send(
+            .adapters { [looking, listing] known in
+                looking.async { reply(AdapterStatus.all(known, onDisk: listing.adapters().map(\.name))) }
+            })
     }
+
+    /// The language of what is chosen, if that is in memory.
+    package func language(of choice: AdapterChoice) -> Language? { directory.language(of: choice) }
 
     package func statistics(_ reply: @escaping @Sendable (EngineStatistics) -> Void) {
         inbox.send(.statistics(reply))
@@ -128,7 +135,7 @@ enum EngineMessage: Sendable {
     case cancelAll(Int)
     case load(AdapterOrder, @Sendable (Result<AdapterIdentity, EngineError>) -> Void)
     case unload(String, disable: Bool, @Sendable (Result<Void, EngineError>) -> Void)
-    case adapters(onDisk: [String], @Sendable ([AdapterStatus]) -> Void)
+    case adapters(@Sendable ([AdapterStatus]) -> Void)
     case statistics(@Sendable (EngineStatistics) -> Void)
     /// An adapter was read from its folder, or could not be.
     case read(AdapterRegistry.Ticket, Result<ReadAdapter, EngineError>)

@@ -47,6 +47,7 @@ package struct EngineError: Error, Equatable, Sendable, CustomStringConvertible 
             case .emptyPrompt: ("empty_prompt", "prompt")
             case .promptTooLong: ("prompt_too_long", "prompt")
             case .tokenOutOfRange: ("token_out_of_range", "token_ids")
+            case .stopOutOfRange: ("token_out_of_range", "stop_token_ids")
             case .emptyContinuation: ("empty_continuation", "continuations")
             case .continuationTooLong: ("prompt_too_long", "continuations")
             case .continuationOutOfRange: ("token_out_of_range", "continuations")

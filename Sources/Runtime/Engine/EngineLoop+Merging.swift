@@ -44,6 +44,7 @@ extension EngineLoop {
 
     mutating func read(_ load: AdapterRegistry.Load) {
         toRead.append(load)
+        statistics.recordAdapterChange()
         readNext()
     }
 
@@ -129,6 +130,7 @@ extension EngineLoop {
                 model: ServedModel(weights: pending.merge.base.weights, language: pending.language))
         else { return }
         statistics.merges += 1
+        statistics.loadSeconds.add(pending.time)
         if let gone { forget(gone) }
         options.notice(
             .loaded(
@@ -166,6 +168,8 @@ extension EngineLoop {
 
     private mutating func failLoad(_ ticket: AdapterRegistry.Ticket, _ name: String, _ error: EngineError) {
         registry.fail(ticket)
+        statistics.failedLoads += 1
+        statistics.recordAdapterChange()
         options.notice(.failed(name: name, error))
         for reply in loadReplies.removeValue(forKey: ticket) ?? [] { reply(.failure(error)) }
         for waiting in waitingForLoad.removeValue(forKey: ticket) ?? [] { fail(waiting.request, error) }

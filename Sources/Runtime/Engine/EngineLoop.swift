@@ -84,7 +84,7 @@ struct EngineLoop {
             queueLimit.forget(connection)
         case .load(let order, let reply): load(order, reply)
         case .unload(let name, let disable, let reply): unload(name, disable: disable, reply)
-        case .adapters(let onDisk, let reply): reply(registry.statuses(onDisk: onDisk))
+        case .adapters(let reply): reply(registry.statuses)
         case .statistics(let reply): reply(currentStatistics())
         case .read(let ticket, let result): prepareMerge(ticket, result)
         case .stop: return
@@ -152,11 +152,12 @@ struct EngineLoop {
     mutating func publishLanguages() {
         guard let languages = registry.takeLanguages() else { return }
         directory.replace(languages)
+        statistics.recordAdapterChange()
     }
 
     mutating func fail(_ request: EngineRequest, _ error: EngineError) {
         queueLimit.leave(request.key.connection, forPlace: false)
-        statistics.failed += 1
+        statistics.record(.failed(error), of: subject(of: request.adapter), after: .zero)
         request.report(.failed(error))
     }
 
@@ -188,9 +189,10 @@ struct EngineLoop {
         }
         for waiting in idle {
             queueLimit.leave(waiting.request.key.connection, forPlace: false)
-            statistics.cancelled += 1
             release(waiting.adapter)
-            waiting.request.report(.finished(.cancelled(waiting)))
+            let event = EngineEvent.finished(.cancelled(waiting))
+            statistics.record(event, of: subject(of: waiting.request.adapter), after: .zero)
+            waiting.request.report(event)
         }
         for ended in batch.cancel(isMeant) { close(ended) }
     }
@@ -205,20 +207,16 @@ struct EngineLoop {
 
     private mutating func close(_ ended: Batch.Ended) {
         release(ended.adapter)
-        switch ended.outcome {
-        case .failed: statistics.failed += 1
-        case .finished(let reply):
-            statistics.promptTokens += reply.promptTokens
-            statistics.cachedTokens += reply.cachedTokens
-            statistics.generatedTokens += reply.completion.tokenIDs.count
-            if reply.completion.finishReason == .cancelled {
-                statistics.cancelled += 1
-            } else {
-                statistics.finished += 1
-            }
-        case .piece: break
-        }
+        statistics.record(
+            ended.outcome, of: ended.adapter.map { .adapter($0.name) } ?? .base,
+            after: ContinuousClock.now - ended.arrival)
         ended.request.report(ended.outcome)
+    }
+
+    /// Whose a request is that was bound to nothing.
+    private func subject(of choice: AdapterChoice) -> EngineStatistics.Subject {
+        guard let name = registry.name(of: choice) else { return .base }
+        return registry.isKnown(name) ? .adapter(name) : .unknown
     }
 
     mutating func release(_ adapter: AdapterIdentity?) {
@@ -237,6 +235,13 @@ struct EngineLoop {
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBlocks * batch.pass.geometry.blockBytes
+        now.keptKeyValueBytes = batch.keptBlocks * batch.pass.geometry.blockBytes
+        now.firstTokenSeconds = batch.firstTokenSeconds
+        now.tokenSeconds = batch.tokenSeconds
+        now.residents = registry.served
+        now.loading = registry.loads.values.map(\.name).sorted()
+        now.keyValueBlocks = batch.blockBudget
+        now.blockPositions = KeyValueGeometry.blockPositions
         now.keyValueBudget = batch.blockBudget * batch.pass.geometry.blockBytes
         now.adapterBytes = registry.bytes
         now.adapterBudget = options.adapterBytes
@@ -267,7 +272,7 @@ extension EngineReply {
         completion.finishReason = .cancelled
         return EngineReply(
             completion: completion, scores: nil, adapter: waiting.adapter,
-            promptTokens: waiting.prepared?.work.prompt.count ?? 0,
-            cachedTokens: 0, queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
+            prompt: waiting.prepared?.work.prompt ?? [], language: nil, cachedTokens: 0,
+            queueTime: ContinuousClock.now - waiting.arrival, mergeTime: .zero)
     }
 }

@@ -81,9 +81,20 @@ struct PreparedWork: Sendable {
     }
 }
 
+/// A request that has left the queue.
+package struct EngineStart: Sendable {
+    /// Nil for the base.
+    package let adapter: AdapterIdentity?
+    /// That of the generation which answers.
+    package let language: Language
+    package let prompt: [Int]
+}
+
 package enum EngineEvent: Sendable {
-    /// The next piece of text, and the tokens since the last one.
-    case piece(text: String, tokenIDs: [Int])
+    /// The request is being computed; only to those who want pieces.
+    case started(EngineStart)
+    /// The next piece of text, and the tokens since the last one, with their log probabilities if these were asked for.
+    case piece(text: String, tokenIDs: [Int], logprobs: [TokenLogprob])
     case finished(EngineReply)
     case failed(EngineError)
 }
@@ -94,12 +105,16 @@ package struct EngineReply: Sendable {
     package let scores: Scores?
     /// Nil for the base.
     package let adapter: AdapterIdentity?
-    package let promptTokens: Int
+    package let prompt: [Int]
+    /// That of the generation which answered; nil if none came to.
+    package let language: Language?
     /// Prompt tokens whose keys and values an earlier request had left.
     package let cachedTokens: Int
     package let queueTime: Duration
     /// Waiting for the adapter to be merged.
     package let mergeTime: Duration
+
+    package var promptTokens: Int { prompt.count }
 }
 
 /// What happened to an adapter, for the log.
@@ -108,24 +123,4 @@ package enum AdapterNotice: Sendable {
     case failed(name: String, EngineError)
     case evicted(AdapterIdentity)
     case freed(AdapterIdentity)
-}
-
-/// Counts since the start, and what is under way.
-package struct EngineStatistics: Sendable {
-    package var running = 0
-    package var queued = 0
-    package var waitingForAdapter = 0
-    package var finished = 0
-    package var cancelled = 0
-    package var failed = 0
-    package var promptTokens = 0
-    package var cachedTokens = 0
-    package var generatedTokens = 0
-    package var steps = 0
-    package var merges = 0
-    package var evictions = 0
-    package var keyValueBytes = 0
-    package var keyValueBudget = 0
-    package var adapterBytes = 0
-    package var adapterBudget = 0
 }

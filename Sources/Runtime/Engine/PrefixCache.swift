@@ -3,11 +3,13 @@ import DoraTensor
 /// Full blocks of keys and values of finished prompts, for later requests that begin alike.
 ///
 /// Keyed by the merged adapter and every token from the first on, never by tokens alone: keys and values that one
-/// adapter computed are wrong under another.
+/// adapter computed are wrong under another. Nor are they right where a sequence's length has them rotated differently.
 struct PrefixCache {
     /// A block stands for its own tokens behind those of its parent.
     private struct Key: Hashable {
         let adapter: AdapterIdentity?
+        /// Of a first block; those behind it follow it.
+        let rotation: Int?
         let parent: Int?
         let tokens: [Int]
     }
@@ -27,15 +29,20 @@ struct PrefixCache {
     private var clock = 0
 
     var blockCount: Int { entries.count }
+    /// Those that a running sequence reads.
+    var heldCount: Int { entries.values.reduce(0) { $0 + ($1.users > 0 ? 1 : 0) } }
 
     /// The longest known beginning of `tokens`, at most `limit` of them, held for a sequence until `release`.
-    mutating func hold(_ adapter: AdapterIdentity?, _ tokens: [Int], atMost limit: Int) -> [Int] {
+    mutating func hold(
+        _ adapter: AdapterIdentity?, rotation: Int, _ tokens: [Int], atMost limit: Int
+    ) -> [Int] {
         clock += 1
         var held: [Int] = []
         for range in Self.blocks(of: tokens.prefix(limit)) {
-            guard let id = ids[Key(adapter: adapter, parent: held.last, tokens: Array(tokens[range]))] else {
-                break
-            }
+            let key = Key(
+                adapter: adapter, rotation: held.isEmpty ? rotation : nil, parent: held.last,
+                tokens: Array(tokens[range]))
+            guard let id = ids[key] else { break }
             use(id)
             held.append(id)
         }
@@ -47,13 +54,16 @@ struct PrefixCache {
     /// Adds the blocks of a sequence behind those it already holds.
     /// - Returns: what the sequence now holds. Blocks that the cache already has from another sequence are not added.
     mutating func add(
-        _ adapter: AdapterIdentity?, _ tokens: ArraySlice<Int>, _ blocks: ArraySlice<KeyValueBlock>,
+        _ adapter: AdapterIdentity?, rotation: Int, _ tokens: ArraySlice<Int>,
+        _ blocks: ArraySlice<KeyValueBlock>,
         behind held: [Int]
     ) -> [Int] {
         clock += 1
         var held = held
         for (range, block) in zip(Self.blocks(of: tokens), blocks).dropFirst(held.count) {
-            let key = Key(adapter: adapter, parent: held.last, tokens: Array(tokens[range]))
+            let key = Key(
+                adapter: adapter, rotation: held.isEmpty ? rotation : nil, parent: held.last,
+                tokens: Array(tokens[range]))
             guard ids[key] == nil else { break }
             ids[key] = nextID
             entries[nextID] = Entry(key: key, block: block)

@@ -26,15 +26,16 @@ struct BatchProduct {
         let out: UnsafeMutablePointer<Float>
         /// Floats between rows.
         let stride: Int
-        let linear: (ModelWeights) -> Linear
+        /// Nil where the model has none.
+        let linear: (ModelWeights) -> Linear?
 
-        init(out: UnsafeMutablePointer<Float>, stride: Int, linear: @escaping (ModelWeights) -> Linear) {
+        init(out: UnsafeMutablePointer<Float>, stride: Int, linear: @escaping (ModelWeights) -> Linear?) {
             self.out = out
             self.stride = stride
             self.linear = linear
         }
 
-        init(_ rows: Rows, linear: @escaping (ModelWeights) -> Linear) {
+        init(_ rows: Rows, linear: @escaping (ModelWeights) -> Linear?) {
             self.init(out: rows.floats, stride: rows.columns, linear: linear)
         }
 
@@ -56,7 +57,7 @@ struct BatchProduct {
         input.multiply(whole, on: compute)
         for target in targets {
             for part in parts {
-                guard let bias = target.linear(part.weights).bias else { continue }
+                guard let bias = target.linear(part.weights)?.bias else { continue }
                 for row in part.rows { compute.add(bias, to: target.row(row), count: bias.count) }
             }
         }
@@ -64,11 +65,11 @@ struct BatchProduct {
 
     /// The rows of a step by the matrix that they meet, in the order of first use.
     private func groups(
-        of parts: [StepRows], by linear: (ModelWeights) -> Linear
+        of parts: [StepRows], by linear: (ModelWeights) -> Linear?
     ) -> [(matrix: PackedMatrix, rows: [Int])] {
         var groups: [(matrix: PackedMatrix, rows: [Int])] = []
         for part in parts {
-            let matrix = linear(part.weights).matrix
+            guard let matrix = linear(part.weights)?.matrix else { continue }
             if let index = groups.firstIndex(where: { $0.matrix === matrix }) {
                 groups[index].rows += part.rows
             } else {

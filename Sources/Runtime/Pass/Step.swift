@@ -14,12 +14,19 @@ package struct StepPart {
     package let cache: KeyValueCache
     package let tokens: ArraySlice<Int>
     package let logits: Wanted
+    /// Of the sequence, with those of its tokens that are known to follow: some models rotate by it.
+    let length: Int
 
-    package init(weights: ModelWeights, cache: KeyValueCache, tokens: ArraySlice<Int>, logits: Wanted) {
+    /// - Parameter following: tokens of a prompt that later steps will compute.
+    package init(
+        weights: ModelWeights, cache: KeyValueCache, tokens: ArraySlice<Int>, logits: Wanted,
+        following: Int = 0
+    ) {
         self.weights = weights
         self.cache = cache
         self.tokens = tokens
         self.logits = logits
+        length = cache.count + tokens.count + following
     }
 
     /// Offsets into `tokens`.
@@ -36,4 +43,16 @@ package struct StepPart {
 struct StepRows {
     let weights: ModelWeights
     let rows: Range<Int>
+}
+
+/// A step as the layers see it.
+struct LayerStep {
+    let parts: [StepRows]
+    let attention: Attention
+    /// Of each row.
+    let positions: [Int]
+    /// By rotary table: the angles of each row.
+    let angles: [[UnsafePointer<Float>]]
+
+    var tokens: Int { positions.count }
 }

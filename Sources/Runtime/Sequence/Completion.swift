@@ -4,6 +4,7 @@ import DoraText
 /// What to generate from a prompt.
 package struct GenerationRequest: Sendable {
     package var prompt: [Int]
+    /// `Int.max`: as many as the context, and the memory for it, hold.
     package var maximumTokens: Int
     /// The text ends before the first of these. One that is exactly a special token, which no text shows, ends it on
     /// that token's id.
@@ -13,6 +14,9 @@ package struct GenerationRequest: Sendable {
     package var ignoresEOS: Bool
     /// How many alternatives to report per token; nil for no log probabilities.
     package var logprobs: Int?
+    /// How many alternatives to report for each token of the prompt after the first, as a `ScoreRequest` would; nil not to
+    /// score the prompt. Of no effect where the text is one of several, or none.
+    package var promptLogprobs: Int?
     /// The text is one of these; then nothing else ends it.
     package private(set) var choices: Choices?
 
@@ -39,6 +43,9 @@ extension GenerationRequest {
     /// Whether a model can answer this.
     func check(vocabularySize: Int, context: Int, eosIDs: [Int]) throws(RuntimeError) {
         try Self.check(prompt, vocabularySize: vocabularySize, context: context)
+        if let id = stopIDs.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+            throw .stopOutOfRange(id: id, vocabularySize: vocabularySize)
+        }
         try choices?.check(
             prompt: prompt.count, vocabularySize: vocabularySize, context: context, eosIDs: eosIDs)
     }
@@ -103,6 +110,10 @@ package struct Completion: Sendable {
     /// Nil without a tokenizer.
     package internal(set) var text: String?
     package internal(set) var logprobs: [TokenLogprob] = []
+    /// Of the prompt's tokens after the first, if they were asked for.
+    package internal(set) var promptLogprobs: [TokenLogprob] = []
+    /// The stop string that ended the text.
+    package internal(set) var stopString: String?
     package internal(set) var choice: Choice?
     package internal(set) var finishReason = FinishReason.length
     package internal(set) var prefillTime = Duration.zero

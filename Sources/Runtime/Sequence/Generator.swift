@@ -21,7 +21,8 @@ package final class Generator {
         self.context = try configuration.checkedContext(context)
         self.weights = weights
         self.tokenizer = tokenizer
-        limits = RunningSequence.Limits(context: self.context, eosIDs: Set(eosIDs))
+        limits = RunningSequence.Limits(
+            context: self.context, eosIDs: Set(eosIDs), recomputedLength: configuration.recomputedLength)
         pass = try ForwardPass(
             configuration, halfCache: halfCache, secondTerms: secondTerms, chunk: min(chunk, self.context),
             on: compute)

@@ -19,6 +19,10 @@ struct GrowingCompletion {
         completion.logprobs.append(Logits.probabilities(of: id, in: logits, top: top))
     }
 
+    mutating func record(prompt id: Int, _ logits: UnsafeBufferPointer<Float>, top: Int) {
+        completion.promptLogprobs.append(Logits.probabilities(of: id, in: logits, top: top))
+    }
+
     /// Takes a token; false when it was the last.
     mutating func accept(_ id: Int, isEnd: Bool, emit: (Int, String) -> Bool) -> Bool {
         completion.tokenIDs.append(id)
@@ -30,7 +34,7 @@ struct GrowingCompletion {
         completion.text?.append(text)
         let goesOn = emit(id, text)
         if stops.isMet {
-            completion.finishReason = .stop
+            endByStopString()
         } else if !goesOn {
             completion.finishReason = .cancelled
         }
@@ -41,11 +45,15 @@ struct GrowingCompletion {
     mutating func finish(emit: (Int, String) -> Bool) -> Completion {
         guard var last = detokenizer, let id = completion.tokenIDs.last else { return completion }
         let text = stops.append(last.finish()) + stops.finish()
-        if stops.isMet { completion.finishReason = .stop }
+        if stops.isMet { endByStopString() }
         if !text.isEmpty {
             completion.text?.append(text)
             _ = emit(id, text)
         }
         return completion
+    }
+    private mutating func endByStopString() {
+        completion.finishReason = .stop
+        completion.stopString = stops.met
     }
 }

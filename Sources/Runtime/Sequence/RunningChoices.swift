@@ -18,10 +18,12 @@ struct RunningChoices: RunningRequest {
 
     var cache: KeyValueCache { score.cache }
     var computedTokens: ArraySlice<Int> { score.computedTokens }
+    var rotatedLength: Int { score.rotatedLength }
     var isDecoding: Bool { false }
     var isFinished: Bool { score.isFinished }
     var pendingTokens: Int { score.pendingTokens }
     var tokenIDs: [Int] { isFinished ? decided.tokens : [] }
+    var logprobs: [TokenLogprob] { isFinished ? decided.answer.map { score.result.lists[$0] } ?? [] : [] }
     /// They are in the completion, beside the text.
     var scores: Scores? { nil }
 

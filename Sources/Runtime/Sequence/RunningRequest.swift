@@ -8,6 +8,8 @@ protocol RunningRequest {
     var cache: KeyValueCache { get }
     /// The tokens whose keys and values the cache holds.
     var computedTokens: ArraySlice<Int> { get }
+    /// The length of the sequence by which the cache's keys were rotated last.
+    var rotatedLength: Int { get }
     /// Whether the prompt has been taken in, so that each further step makes a token.
     var isDecoding: Bool { get }
     var isFinished: Bool { get }
@@ -15,6 +17,8 @@ protocol RunningRequest {
     var pendingTokens: Int { get }
     /// What was generated so far.
     var tokenIDs: [Int] { get }
+    /// Their log probabilities, if they were asked for.
+    var logprobs: [TokenLogprob] { get }
     /// What was scored; nil if nothing was to be.
     var scores: Scores? { get }
 
@@ -63,6 +67,6 @@ extension RunningSequence: RunningRequest {
         _ logits: UnsafeBufferPointer<Float>, part: Int, token: Int,
         emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
-        try accept(logits, emit: emit)
+        try accept(logits, token: token, emit: emit)
     }
 }

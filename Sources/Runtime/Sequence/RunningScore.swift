@@ -61,9 +61,12 @@ struct RunningScore: RunningRequest {
         lists = Array(repeating: [], count: continuations?.count ?? 1)
     }
 
+    /// With the longest continuation: all of them are rotated alike.
+    var rotatedLength: Int { request.length }
     var isFinished: Bool { pending.isEmpty && waiting.isEmpty && branches.isEmpty }
     var isDecoding: Bool { false }
     var tokenIDs: [Int] { [] }
+    var logprobs: [TokenLogprob] { [] }
     var computedTokens: ArraySlice<Int> { request.prompt[..<cache.count] }
     var result: Scores { Scores(request: request, lists: lists) }
     var scores: Scores? { result }
@@ -100,7 +103,10 @@ struct RunningScore: RunningRequest {
                 branches[place].done = 0
             }
             inStep.append(.beginnings(place: run.place, depth: tokens.startIndex + 1))
-            parts.append(StepPart(weights: weights, cache: branch, tokens: tokens, logits: .all))
+            parts.append(
+                StepPart(
+                    weights: weights, cache: branch, tokens: tokens, logits: .all,
+                    following: rotatedLength - branch.count - tokens.count))
         }
         for part in parts { try pass.reserve(part) }
         // What is left of a branch now is in this step.
@@ -145,7 +151,8 @@ struct RunningScore: RunningRequest {
         ]
         let part = StepPart(
             weights: weights, cache: cache, tokens: tokens,
-            logits: isWhole ? .all : pending.isEmpty ? .last : .none)
+            logits: isWhole ? .all : pending.isEmpty ? .last : .none,
+            following: rotatedLength - cache.count - tokens.count)
         try pass.reserve(part)
         return part
     }
@@ -184,6 +191,9 @@ struct RunningScore: RunningRequest {
 }
 
 extension ScoreRequest {
+    /// Of the longest sequence.
+    var length: Int { prompt.count + ((continuations ?? []).map(\.count).max() ?? 0) }
+
     /// Blocks of keys and values of the prompt.
     var promptBlocks: Int {
         Self.blocks(continuations == nil ? prompt.count - 1 : prompt.count)

@@ -10,17 +10,29 @@ struct RunningSequence {
         /// Positions that a sequence may have.
         let context: Int
         let eosIDs: Set<Int>
+        /// Once a sequence is longer, all its tokens are computed again; nil for never.
+        var recomputedLength: Int?
     }
 
     let weights: ModelWeights
-    let cache: KeyValueCache
+    private(set) var cache: KeyValueCache
     private let request: GenerationRequest
     private let context: Int
     private let ends: Set<Int>
+    private let recomputedLength: Int?
     private var output: GrowingCompletion
     /// The constraint on the text, if it is one of several.
     private var walk: ChoiceWalk?
+    /// How many alternatives to report for the prompt's own tokens; nil if they are not scored.
+    private let promptTop: Int?
+    /// Until the first token is made, its indices are positions.
     private var pending: ArraySlice<Int>
+    /// Position of the first token of the step in hand, while the prompt is taken in.
+    private var position = 0
+    /// Whether the tokens so far are being computed again.
+    private var isRecomputing = false
+    /// Of the sequence, when its last tokens were rotated.
+    private(set) var rotatedLength = 0
     private(set) var isFinished: Bool
     private let start = ContinuousClock.now
     private var firstToken: ContinuousClock.Instant?
@@ -36,8 +48,10 @@ struct RunningSequence {
         self.weights = weights
         self.cache = cache
         context = limits.context
+        recomputedLength = limits.recomputedLength
         ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
         output = GrowingCompletion(request: request, detokenizer: tokenizer?.makeDetokenizer())
+        promptTop = request.choices == nil ? request.promptLogprobs : nil
         walk = request.choices.map { ChoiceWalk($0, ends: limits.eosIDs) }
         // What every choice begins with is known.
         pending = (request.prompt + (walk?.tokens ?? []))[cache.count...]
@@ -45,8 +59,9 @@ struct RunningSequence {
     }
 
     /// Whether the prompt has been taken in, so that each further step makes a token.
-    var isDecoding: Bool { firstToken != nil }
+    var isDecoding: Bool { firstToken != nil && !isRecomputing }
     var tokenIDs: [Int] { walk?.tokens ?? output.completion.tokenIDs }
+    var logprobs: [TokenLogprob] { output.completion.logprobs }
     var pendingTokens: Int { pending.count }
     /// The tokens whose keys and values the cache holds.
     var computedTokens: ArraySlice<Int> {
@@ -55,19 +70,43 @@ struct RunningSequence {
             : (request.prompt + tokenIDs)[..<cache.count]
     }
 
-    /// The next tokens to compute; the logits of the last are wanted once none is left.
+    /// The next tokens to compute; the logits of the last are wanted once none is left, those of all if the prompt is
+    /// scored.
     mutating func nextPart(atMost count: Int) -> StepPart {
         let tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
-        return StepPart(
-            weights: weights, cache: cache, tokens: tokens, logits: pending.isEmpty ? .last : .none)
+        if pending.isEmpty { isRecomputing = false }
+        position = tokens.startIndex
+        let scores = promptTop != nil && firstToken == nil
+        let part = StepPart(
+            weights: weights, cache: cache, tokens: tokens,
+            logits: scores ? .all : pending.isEmpty ? .last : .none, following: pending.count)
+        rotatedLength = part.length
+        return part
     }
 
-    /// Takes the likeliest token, of those that are allowed, of the logits that were wanted.
+    /// Begins again with all tokens so far where the next ones make the sequence so long that all are rotated
+    /// differently.
+    private mutating func recomputeIfLonger() {
+        guard let limit = recomputedLength, cache.count <= limit, cache.count + pending.count > limit else {
+            return
+        }
+        cache = KeyValueCache(geometry: cache.geometry)
+        pending = (request.prompt + tokenIDs)[...]
+        isRecomputing = true
+    }
+
+    /// Takes the likeliest token, of those that are allowed, of the logits that were wanted; or, before the prompt's end,
+    /// the probability of the token that stands there.
+    /// - Parameter token: whose logits these are, counted from the first of the step in hand.
     /// - Throws: `RuntimeError.notFinite`
     mutating func accept(
-        _ logits: UnsafeBufferPointer<Float>, emit: (_ id: Int, _ text: String) -> Bool
+        _ logits: UnsafeBufferPointer<Float>, token: Int, emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
+        if let promptTop, firstToken == nil, position + token + 1 < request.prompt.count {
+            _ = try Logits.greedy(logits)
+            return output.record(prompt: request.prompt[position + token + 1], logits, top: promptTop)
+        }
         let now = ContinuousClock.now
         firstToken = firstToken ?? now
         lastToken = now
@@ -78,12 +117,15 @@ struct RunningSequence {
         let isFull =
             output.completion.tokenIDs.count == request.maximumTokens || cache.count == context
         isFinished = !goesOn || isFull
-        if !isFinished { pending = [id] }
+        if isFinished { return }
+        pending = [id]
+        recomputeIfLonger()
     }
 
     private mutating func choose(by logits: UnsafeBufferPointer<Float>) throws(RuntimeError) {
         pending = try walk?.advance(by: logits) ?? []
         isFinished = walk?.answer != nil || pending.isEmpty
+        if !isFinished { recomputeIfLonger() }
     }
 
     /// The completion as it stands; a choice is shown whole.

@@ -4,8 +4,9 @@
 struct StopStrings {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
-    /// Whether a stop string was met; nothing is emitted after it.
-    private(set) var isMet = false
+    /// The stop string that was met; nothing is emitted after it.
+    private(set) var met: String?
+    var isMet: Bool { met != nil }
 
     init(_ stops: [String]) {
         self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }
@@ -15,8 +16,8 @@ struct StopStrings {
     mutating func append(_ text: String) -> String {
         if isMet { return "" }
         held += text.utf8
-        if let cut = earliestStop() {
-            isMet = true
+        if let (cut, stop) = earliestStop() {
+            met = String(decoding: stop, as: UTF8.self)
             return take(cut)
         }
         return take(held.count - longestPossibleStart())
@@ -34,9 +35,9 @@ struct StopStrings {
         return text
     }
 
-    private func earliestStop() -> Int? {
-        for start in held.indices where stops.contains(where: { held[start...].starts(with: $0) }) {
-            return start
+    private func earliestStop() -> (place: Int, stop: [UInt8])? {
+        for start in held.indices {
+            if let stop = stops.first(where: { held[start...].starts(with: $0) }) { return (start, stop) }
         }
         return nil
     }

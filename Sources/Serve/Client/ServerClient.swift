@@ -1,11 +1,9 @@
 package import DoraText
-import NIOCore
-import NIOPosix
 
 /// One conversation with a server: lines out, and the objects that come back.
 package struct ServerClient: Sendable {
     /// Why a server gave no answer.
-    package enum Problem: Error, CustomStringConvertible {
+    package enum Problem: Error, Sendable, CustomStringConvertible {
         case unreachable(ListenAddress, String)
         case hungUp(ListenAddress)
         case refused(kind: String, code: String, message: String)
@@ -38,51 +36,18 @@ package struct ServerClient: Sendable {
         _ request: some Encodable & Sendable, adding members: JSONObject = JSONObject(),
         take: (JSONObject) throws -> Void = { _ in }
     ) async throws -> (hello: JSONObject, last: JSONObject) {
-        var greeting = ["op": "hello", "id": "hello"]
-        greeting["token"] = token
-        var line = try request.jsonLine
-        if !members.members.isEmpty {
-            line = line.dropLast() + "," + JSONValue.object(members).text.dropFirst()
+        var line = (try JSONValue(parsing: Array(request.jsonLine.utf8))).object ?? JSONObject()
+        line = JSONObject(line.members + members.members)
+        let connection = try await ServerConnection(address, token: token)
+        for try await object in connection.answer(line, as: 1) {
+            try Self.check(object)
+            try take(object)
+            if object["done"]?.bool == true { return (connection.hello, object) }
         }
-        let lines = [try greeting.jsonLine, line].joined(separator: "\n") + "\n"
-        let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
-        do {
-            channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                .connect(to: address.resolved()) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try NIOAsyncChannel(wrappingChannelSynchronously: channel)
-                    }
-                }
-        } catch { throw Problem.unreachable(address, "\(error)") }
-        return try await channel.executeThenClose { inbound, outbound in
-            try await outbound.write(ByteBuffer(string: lines))
-            var buffer = LineBuffer(maximumLine: 1 << 30)
-            var hello: JSONObject?
-            do {
-                for try await bytes in inbound {
-                    buffer.append(bytes)
-                    while case .line(let line) = buffer.next() {
-                        guard let object = (try? JSONValue(parsing: line))?.object else {
-                            throw Problem.strange(address)
-                        }
-                        try Self.check(object)
-                        let isLast = object["done"]?.bool == true
-                        guard hello != nil || isLast else { throw Problem.strange(address) }
-                        guard let greeted = hello else {
-                            hello = object["result"]?.object
-                            if hello == nil { throw Problem.strange(address) }
-                            continue
-                        }
-                        try take(object)
-                        if isLast { return (greeted, object) }
-                    }
-                }
-            } catch let error as IOError { throw Problem.unreachable(address, "\(error)") }
-            throw Problem.hungUp(address)
-        }
+        throw Problem.hungUp(address)
     }
 
-    private static func check(_ object: JSONObject) throws(Problem) {
+    static func check(_ object: JSONObject) throws(Problem) {
         guard let error = object["error"]?.object else { return }
         throw .refused(
             kind: error["type"]?.string ?? "", code: error["code"]?.string ?? "error",

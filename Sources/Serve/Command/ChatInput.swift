@@ -27,6 +27,9 @@ extension Conversation {
         }
         var object = value.object ?? JSONObject()
         if value.array != nil { _ = object.append("messages", value) }
+        if object["messages"] == nil, object["role"] != nil {
+            throw .badConversation("\(source): it is one message; put it into an array: [{…}]")
+        }
         if let stranger = object.members.first(where: { !fields.contains($0.key) })?.key {
             throw .badConversation("\(source): \"\(stranger)\" is no field of a conversation")
         }

@@ -31,7 +31,8 @@ package enum ExitStatus: Int32, Sendable {
             case RuntimeError.contextTooLong: .usage
             case is OptionProblem: .usage
             case is ListenProblem: .unavailable
-            case is WriteError, is Terminal.Closed: .cannotCreate
+            case is WriteError, is Terminal.Closed, is AnswerFile.Problem: .cannotCreate
+            case let stopped as FileRun.Stopped: Self(stopped.reason)
             case let problem as ServerClient.Problem: Self(problem)
             case let error as EngineError: error.kind == .busy ? .unavailable : .badData
             case is RuntimeError: .badData

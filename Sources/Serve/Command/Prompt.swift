@@ -32,7 +32,7 @@ package enum Prompt: Sendable, Equatable {
             case .unreadable(let path, let reason): "\(path): \(reason)"
             case .noTokenizer(let model):
                 "\(model): there is neither tokenizer.json nor tokenizer.model; give ids with --token-ids"
-            case .badConversation(let problem): problem
+            case .badConversation(let problem): problem.printable
             case .noTemplate(let model):
                 "\(model): there is no chat template; give one with --chat-template, or a prompt as raw text"
             case .template(let error): "\(error)"
@@ -89,7 +89,9 @@ package enum Prompt: Sendable, Equatable {
             (text, adds) = (try Self.rendered(conversation, in: language, model), false)
         }
         guard let tokenizer = language.tokenizer else { throw .noTokenizer(model: model) }
-        return tokenizer.encode(text, addingSpecialTokens: adds)
+        let ids = tokenizer.encode(text, addingSpecialTokens: adds)
+        if ids.isEmpty, case .chat = self, let chat = language.chat { throw .template(chat.emptyPrompt) }
+        return ids
     }
 
     /// The text that a conversation becomes.

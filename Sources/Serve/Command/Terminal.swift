@@ -1,4 +1,5 @@
 package import DoraLoader
+import DoraText
 
 #if canImport(Glibc)
 import Glibc
@@ -16,13 +17,20 @@ package enum Terminal {
     }
 
     /// Writes all of `text` to standard output at once.
-    package static func write(_ text: String) throws(Closed) {
-        guard let code = writeAll(text, to: STDOUT_FILENO) else { return }
+    package static func write(_ text: String) throws(Closed) { try write(text, to: STDOUT_FILENO) }
+
+    /// The same for what a model made, which must not steer the terminal that shows it.
+    package static func writeHarmless(_ text: String) throws(Closed) {
+        try write(showsOutput ? text.harmless : text)
+    }
+
+    static func write(_ text: String, to descriptor: Int32) throws(Closed) {
+        guard let code = writeAll(text, to: descriptor) else { return }
         throw Closed(reason: code == EPIPE ? nil : String(cString: strerror(code)))
     }
 
-    /// Writes one line to standard error.
-    package static func note(_ line: String) { _ = writeAll(line + "\n", to: STDERR_FILENO) }
+    /// Writes one line to standard error, whatever is quoted in it.
+    package static func note(_ line: String) { _ = writeAll(line.printable + "\n", to: STDERR_FILENO) }
 
     package static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 
@@ -36,6 +44,9 @@ package enum Terminal {
         let advice = "; a chat model wants its template: --chat (README.md)"
         note("the answer is empty: its first token was the end of the text (EOS)\(isTemplated ? "" : advice)")
     }
+
+    /// Shows a line in the place of the last one that was shown so, on standard error.
+    static func showStatus(_ line: String) { _ = writeAll("\r\u{1B}[K" + line, to: STDERR_FILENO) }
 
     /// Redraws a progress bar on standard error; wipes it when the stage is done.
     package static func show(_ progress: LoadProgress) {

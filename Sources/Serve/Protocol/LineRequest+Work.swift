@@ -29,7 +29,8 @@ extension LineRequest.Generate: LineWork {
 
     func line(for event: EngineEvent, id: RequestID?) -> (any Encodable)? {
         switch event {
-        case .piece(let text, let tokenIDs): PieceLine(id: id, text: text, token_ids: tokenIDs)
+        case .started: nil
+        case .piece(let text, let tokenIDs, _): PieceLine(id: id, text: text, token_ids: tokenIDs)
         case .finished(let reply): CompletionLine(id: id, reply: reply, hasLogprobs: logprobs != nil)
         case .failed(let error): ErrorLine(id: id, error: error)
         }
@@ -41,7 +42,7 @@ extension LineRequest.Score: LineWork {
 
     func line(for event: EngineEvent, id: RequestID?) -> (any Encodable)? {
         switch event {
-        case .piece: nil
+        case .started, .piece: nil
         case .finished(let reply): ScoreLine(id: id, reply: reply)
         case .failed(let error): ErrorLine(id: id, error: error)
         }
@@ -77,7 +78,7 @@ extension ScoreRequest {
     /// Log probabilities of one reply; a line of more would be as long as the memory that a connection may fill.
     private static let mostLogprobs = 200_000
 
-    fileprivate func checkReplySize() throws(EngineError) {
+    func checkReplySize() throws(EngineError) {
         // An entry takes about as much as two of its alternatives.
         guard scoredTokens > Self.mostLogprobs / (2 + top) else { return }
         throw EngineError(

@@ -33,6 +33,7 @@ package struct LineRequest: Equatable, Sendable {
     package enum Operation: Equatable, Sendable {
         case generate(Generate)
         case score(Score)
+        case openAI(OpenAICall)
         case hello(token: String?)
         case cancel(RequestID)
         case adapters
@@ -64,6 +65,10 @@ extension LineRequest {
             throw BadLine(
                 id: nil, error: EngineError(.invalidRequest, "bad_json", "a request is a JSON object"))
         }
+        try self.init(object)
+    }
+
+    init(_ object: JSONObject) throws(BadLine) {
         var fields = RequestFields(object)
         let id: RequestID?
         do { id = try fields.id() } catch { throw BadLine(id: nil, error: error) }
@@ -86,6 +91,9 @@ extension LineRequest {
         case "generate":
             guard let score = try score(&fields) else { return .generate(try generate(&fields)) }
             return .score(score)
+        case "openai":
+            return .openAI(
+                OpenAICall(url: try fields.requiredString("url"), body: try fields.requiredObject("body")))
         case "hello": return .hello(token: try fields.string("token"))
         case "cancel": return .cancel(try fields.requiredID("target"))
         case "adapters": return .adapters
@@ -259,6 +267,13 @@ private struct RequestFields {
     mutating func requiredString(_ key: String) throws(EngineError) -> String {
         guard let value = try string(key) else { throw wrong(key, "given, as a string") }
         return value
+    }
+
+    mutating func requiredObject(_ key: String) throws(EngineError) -> JSONObject {
+        guard let object = try typed(key, "an object", \.object) else {
+            throw wrong(key, "given, as an object")
+        }
+        return object
     }
 
     private mutating func requestID(_ key: String) throws(EngineError) -> RequestID? {

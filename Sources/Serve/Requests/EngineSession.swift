@@ -46,7 +46,7 @@ package struct EngineSession: Sendable {
         try submit(serial, to: adapter, streams: streams, work) { event in
             continuation.yield(event)
             switch event {
-            case .piece: return
+            case .started, .piece: return
             case .finished, .failed: continuation.finish()
             }
         }

@@ -5,12 +5,12 @@ import NIOCore
 extension Connection {
     func take(_ line: [UInt8]) {
         guard let first = line.first else { return }
-        if HTTPRequest.isOne(line) {
+        if BrowserLine.isOne(line) {
             // A web page can make a browser send this; nothing after it is a request of the user's.
             hangUp()
         } else if first == UInt8(ascii: "{") {
             takeJSON(line)
-        } else if isAuthenticated {
+        } else if role > .stranger {
             takePlain(line)
         } else {
             answer(openPlain(), PlainText.line(for: .unauthorized))
@@ -23,7 +23,7 @@ extension Connection {
             let request = try LineRequest(line: line)
             if case .hello(let token) = request.operation {
                 greet(request.id, token)
-            } else if isAuthenticated {
+            } else if role > .stranger {
                 perform(request)
             } else {
                 refuseStranger(request.id)
@@ -32,8 +32,8 @@ extension Connection {
     }
 
     private func greet(_ id: RequestID?, _ token: String?) {
-        isAuthenticated = isAuthenticated || state.accepts(token: token)
-        guard isAuthenticated else { return refuseStranger(id) }
+        role = max(role, state.admission.role(token: token))
+        guard role > .stranger else { return refuseStranger(id) }
         send(ResultLine(id: id, result: state.hello))
     }
 
@@ -53,7 +53,7 @@ extension Connection {
             let request = LineRequest.Generate(prompt: .text(prompt))
             submit(serial, .standard, streams: false, request.work) { connection, event in
                 switch event {
-                case .piece: return
+                case .started, .piece: return
                 case .finished(let reply):
                     connection.answer(slot, PlainText.escape(reply.completion.text ?? ""))
                 case .failed(let error): connection.answer(slot, PlainText.line(for: error))
@@ -71,13 +71,17 @@ extension Connection {
             return
         }
         let id = request.id
+        if request.operation.isAdministrative && role < .administrator {
+            return send(ErrorLine(id: id, error: .administratorsOnly))
+        }
         switch request.operation {
         case .generate(let request): answer(id, request)
         case .score(let request): answer(id, request)
+        case .openAI(let call): openAI(id, call)
         case .hello: return
         case .cancel(let target): cancel(id, target)
         case .ping: send(ResultLine(id: id, result: PingResult()))
-        case .ready: send(ResultLine(id: id, result: ReadyResult(ready: !state.isDraining)))
+        case .ready: send(ResultLine(id: id, result: ReadyResult(ready: state.isReady)))
         case .drain:
             send(ResultLine(id: id, result: DrainResult(draining: true)))
             state.requestDrain()
@@ -118,10 +122,28 @@ extension Connection {
         }
     }
 
+    /// Each prompt is a request to the engine; the last that is answered brings the line.
+    private func openAI(_ id: RequestID?, _ call: OpenAICall) {
+        let request: OpenAIRequest
+        do throws(OpenAIError) {
+            request = try call.request(state.openAI)
+        } catch { return send(OpenAILine(id: id, answer: .failure(error)).json) }
+        var gathering = OpenAIGathering(request, stamp: .reproducible(id: id?.description ?? "0"))
+        for index in request.prompts.indices {
+            let serial = newSerial(InFlight(id: id, isCancellable: true))
+            submit(serial, request.adapter, streams: false) { language, model in
+                try request.work(index, in: language, model: model)
+            } _: { connection, event in
+                guard let answer = gathering.take(event, of: index) else { return }
+                connection.send(OpenAILine(id: id, answer: answer).json)
+            }
+        }
+    }
+
     private func cancel(_ id: RequestID?, _ target: RequestID) {
-        let serial = inFlight.first { $0.value.id == target && $0.value.isCancellable }?.key
-        if let serial { session.cancel(serial) }
-        send(ResultLine(id: id, result: CancelResult(cancelled: serial != nil)))
+        let serials = inFlight.filter { $0.value.id == target && $0.value.isCancellable }.keys.sorted()
+        for serial in serials { session.cancel(serial) }
+        send(ResultLine(id: id, result: CancelResult(cancelled: !serials.isEmpty)))
     }
 
     // MARK: The engine
@@ -158,9 +180,11 @@ extension Connection {
 
     private func receive(_ serial: Int, _ event: EngineEvent, _ take: (Connection, EngineEvent) -> Void) {
         guard context != nil, let request = inFlight[serial] else { return }
-        if case .piece = event {
+        switch event {
+        case .started, .piece:
             take(self, event)
             return
+        case .finished, .failed: break
         }
         inFlight[serial] = nil
         state.log(event, connection: number, id: request.id)
@@ -199,8 +223,23 @@ extension EngineError {
         "the first line must be {\"op\":\"hello\",\"token\":…} with the server's token", param: "token")
 }
 
+extension EngineError {
+    static let administratorsOnly = EngineError(
+        .invalidRequest, "admin_only", "this needs a token of --admin-token-file", param: "op")
+}
+
+extension LineRequest.Operation {
+    /// Whether it changes the server for everybody.
+    fileprivate var isAdministrative: Bool {
+        switch self {
+        case .load, .unload, .drain: true
+        default: false
+        }
+    }
+}
+
 /// What a browser sends.
-enum HTTPRequest {
+enum BrowserLine {
     /// `GET /path HTTP/1.1` and the like.
     static func isOne(_ line: [UInt8]) -> Bool {
         let words = line.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)

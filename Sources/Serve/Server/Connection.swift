@@ -1,4 +1,5 @@
 import DoraRuntime
+import DoraText
 import Logging
 import NIOCore
 
@@ -18,7 +19,7 @@ final class Connection: ChannelInboundHandler {
     private(set) var context: ChannelHandlerContext?
     /// What the server calls this connection; 0 if it was turned away.
     private(set) var number = 0
-    var isAuthenticated: Bool
+    var role: Admission.Role
     var inFlight: [Int: InFlight] = [:]
     var nextSerial = 0
     private var lines: LineBuffer
@@ -41,7 +42,7 @@ final class Connection: ChannelInboundHandler {
     init(_ state: ServerState) {
         self.state = state
         lines = LineBuffer(maximumLine: state.limits.maximumLine)
-        isAuthenticated = state.token == nil
+        role = state.admission.role(token: nil)
     }
 
     // MARK: The channel
@@ -159,6 +160,8 @@ final class Connection: ChannelInboundHandler {
             hangUp()
         }
     }
+
+    func send(_ line: JSONLine) { write(line.text) }
 
     private func write(_ line: String) {
         guard let context, !isClosing else { return }

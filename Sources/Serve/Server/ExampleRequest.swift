@@ -23,7 +23,8 @@ struct ExampleRequest: CustomStringConvertible {
         let line = hasTokenizer ? Self.prompt : #"{"token_ids":[1,2,3]}"#
         var lines = #"printf '%s\n' '\#(line)'"#
         if let tokenFile {
-            let hello = #"printf '{"op":"hello","token":"%s"}\n' "$(cat -- \#(Self.quoted(tokenFile)))""#
+            let hello =
+                #"printf '{"op":"hello","token":"%s"}\n' "$(head -n 1 -- \#(Self.quoted(tokenFile)))""#
             lines = "{ \(hello); \(lines); }"
         }
         return switch address {

@@ -31,16 +31,20 @@ struct OptionReader {
     private static func check(_ file: String) throws(LoadError) {
         let fields = try JSONFields(parsing: MappedFile.contents(of: file, atMost: 1 << 20), file: file)
         for (key, value) in fields.object.members {
-            guard ServerOption(rawValue: key) != nil else {
+            guard let option = ServerOption(rawValue: key) else {
                 throw LoadError(
                     .malformed, file: file, field: key, "there is no such option",
                     advice: "write options as --help does, without the dashes")
             }
             switch value {
             case .string, .number: continue
+            case .bool where option.isFlag: continue
             case .array(let values) where values.allSatisfy({ $0.string != nil }): continue
             default:
-                throw fields.mismatch(key, expected: "a string, a number or an array of strings", value)
+                throw fields.mismatch(
+                    key,
+                    expected: option.isFlag ? "true or false" : "a string, a number or an array of strings",
+                    value)
             }
         }
     }
@@ -49,7 +53,8 @@ struct OptionReader {
     func strings(_ option: ServerOption) -> [String] {
         let key = ConfigKey([option.rawValue])
         return reader.stringArray(forKey: key) ?? reader.string(forKey: key).map { [$0] }
-            ?? reader.int(forKey: key).map { ["\($0)"] } ?? reader.double(forKey: key).map { ["\($0)"] } ?? []
+            ?? reader.int(forKey: key).map { ["\($0)"] } ?? reader.double(forKey: key).map { ["\($0)"] }
+            ?? reader.bool(forKey: key).map { ["\($0)"] } ?? []
     }
 
     func string(_ option: ServerOption) -> String? { strings(option).last }
@@ -63,10 +68,28 @@ struct OptionReader {
         }
     }
 
-    func seconds(_ option: ServerOption) throws(OptionProblem) -> Duration? {
-        try value(option, "a number of seconds above 0") { text in
-            Double(text).flatMap { $0 > 0 && $0 <= 1e8 ? .seconds($0) : nil }
+    func seconds(
+        _ option: ServerOption, from least: Double = Double.leastNonzeroMagnitude
+    ) throws(OptionProblem) -> Duration? {
+        try value(option, "a number of seconds \(least > 0 ? "above 0" : "from 0")") { text in
+            Double(text).flatMap { $0 >= least && $0 <= 1e8 ? .seconds($0) : nil }
         }
+    }
+
+    /// True if it was given, and not as `false`.
+    func flag(_ option: ServerOption) throws(OptionProblem) -> Bool {
+        try value(option, "true or false") { ["true": true, "1": true, "false": false, "0": false][$0] }
+            ?? false
+    }
+
+    func addresses(_ option: ServerOption) throws(OptionProblem) -> [ListenAddress] {
+        var addresses: [ListenAddress] = []
+        for text in strings(option) {
+            do { addresses.append(try ListenAddress(text)) } catch {
+                throw OptionProblem(option: "--" + option.rawValue, problem: "\(error)")
+            }
+        }
+        return addresses
     }
 
     func memory(_ option: ServerOption) throws(OptionProblem) -> MemorySize? {

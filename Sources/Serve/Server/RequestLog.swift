@@ -8,25 +8,32 @@ extension ServerState {
         var metadata: Logger.Metadata = ["connection": "\(connection)"]
         if let id { metadata["id"] = "\(id.quoted)" }
         switch event {
-        case .piece: return
+        case .started, .piece: return
         case .failed(let error):
             metadata["code"] = "\(error.code)"
             metadata["problem"] = "\(error.message.quoted)"
             logger.info("request refused", metadata: metadata)
         case .finished(let reply):
-            metadata["adapter"] = "\(reply.adapter?.description ?? "base")"
-            metadata["prompt_tokens"] = "\(reply.promptTokens)"
-            metadata["cached_tokens"] = "\(reply.cachedTokens)"
-            metadata["tokens"] = "\(reply.completion.tokenIDs.count)"
-            if let scores = reply.scores { metadata["scored"] = "\(scores.request.scoredTokens)" }
-            metadata["finish"] = "\(reply.completion.finishReason.rawValue)"
-            for (name, time) in [
-                ("queue", reply.queueTime), ("merge", reply.mergeTime),
-                ("prefill", reply.completion.prefillTime),
-                ("decode", reply.completion.decodeTime),
-            ] { metadata["\(name)_s"] = "\((time.seconds * 1e4).rounded() / 1e4)" }
+            metadata.merge(reply.metadata) { $1 }
             logger.info("request", metadata: metadata)
         }
+    }
+}
+
+extension EngineReply {
+    /// What a log says of it.
+    var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "adapter": "\(adapter?.description ?? "base")", "prompt_tokens": "\(promptTokens)",
+            "cached_tokens": "\(cachedTokens)", "tokens": "\(completion.tokenIDs.count)",
+            "finish": "\(completion.finishReason.rawValue)",
+        ]
+        if let scores { metadata["scored"] = "\(scores.request.scoredTokens)" }
+        for (name, time) in [
+            ("queue", queueTime), ("merge", mergeTime), ("prefill", completion.prefillTime),
+            ("decode", completion.decodeTime),
+        ] { metadata["\(name)_s"] = "\((time.seconds * 1e4).rounded() / 1e4)" }
+        return metadata
     }
 }
 

@@ -16,7 +16,27 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case readTimeout = "read-timeout"
     case idleTimeout = "idle-timeout"
     case drainTimeout = "drain-timeout"
+    case drainDelay = "drain-delay"
     case tokenFile = "token-file"
+    case adminTokenFile = "admin-token-file"
+    case http
+    case hostName = "host-name"
+    case corsOrigin = "cors-origin"
+    case servedName = "served-name"
+    case allowLoad = "allow-load"
+    case strictFields = "strict-fields"
+    case trustRequestTemplate = "trust-request-template"
+    case noPage = "no-page"
+    case metricsListen = "metrics-listen"
+    case metricsCompat = "metrics-compat"
+
+    /// Whether its value is true or false.
+    var isFlag: Bool {
+        switch self {
+        case .allowLoad, .strictFields, .trustRequestTemplate, .noPage: true
+        default: false
+        }
+    }
     case logLevel = "log-level"
 }
 

@@ -9,7 +9,9 @@ final class ServerState: Sendable {
     let engine: Engine
     let model: String
     let limits: ConnectionLimits
-    let token: [UInt8]?
+    let admission: Admission
+    /// What is made of requests of OpenAI's API, over lines too.
+    let openAI: OpenAIOptions
     let logger: Logger
     let hello: HelloResult
     /// Asks the whole server to drain.
@@ -17,6 +19,8 @@ final class ServerState: Sendable {
 
     private struct Connections {
         var isDraining = false
+        var isAboutToDrain = false
+        var isHurried = false
         var nextID = 1
         var open: [Int: any Channel] = [:]
         var whenEmpty: EventLoopPromise<Void>?
@@ -24,26 +28,25 @@ final class ServerState: Sendable {
     private let connections = Mutex(Connections())
 
     init(
-        engine: Engine, model: String, limits: ConnectionLimits, token: [UInt8]?,
-        logger: Logger, hello: HelloResult, requestDrain: @escaping @Sendable () -> Void
+        engine: Engine, model: String, limits: ConnectionLimits, admission: Admission = Admission(),
+        openAI: OpenAIOptions? = nil, logger: Logger, hello: HelloResult,
+        requestDrain: @escaping @Sendable () -> Void
     ) {
         self.engine = engine
         self.model = model
         self.limits = limits
-        self.token = token
+        self.admission = admission
+        self.openAI = openAI ?? OpenAIOptions(model: model)
         self.logger = logger
         self.hello = hello
         self.requestDrain = requestDrain
     }
 
-    /// Whether a client that says this may come in. Takes the same time however much of it is right.
-    func accepts(token found: String?) -> Bool {
-        guard let token else { return true }
-        let found = Array((found ?? "").utf8)
-        return found.count == token.count && zip(found, token).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
-    }
-
     var isDraining: Bool { connections.withLock { $0.isDraining } }
+    /// Whether new clients are welcome.
+    var isReady: Bool { connections.withLock { !$0.isDraining && !$0.isAboutToDrain } }
+    /// Whether whoever stopped the server does not want to wait for those who have yet to notice.
+    var isHurried: Bool { connections.withLock { $0.isHurried } }
     var connectionCount: Int { connections.withLock { $0.open.count } }
 
     /// The connection's number; nil when there are too many or no more are taken.
@@ -64,6 +67,11 @@ final class ServerState: Sendable {
         }
         whenEmpty?.succeed()
     }
+
+    /// Everything goes on, but that the server is not ready any more.
+    func announceDrain() { connections.withLock { $0.isAboutToDrain = true } }
+
+    func hurry() { connections.withLock { $0.isHurried = true } }
 
     /// Takes no new connections and requests, and tells the open ones to finish.
     /// - Parameter whenEmpty: fulfilled once the last connection has gone.

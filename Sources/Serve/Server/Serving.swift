@@ -31,52 +31,58 @@ package struct Serving: Sendable {
                 "model chosen", metadata: ["model": "\(settings.model.model)", "why": "\(reason.quoted)"])
         }
         // A mistake in an adapter's path need not wait for the model.
-        for adapter in settings.adapters {
-            for part in try AdapterSum(adapter.folder).parts {
-                _ = try AdapterConfiguration(folder: part.folder)
-            }
+        for folder in try EngineSettings.folders(settings.engine.adapters) {
+            _ = try AdapterConfiguration(folder: folder)
         }
         let base = try LoadedBase(settings.model, progress: Terminal.show)
         for warning in base.warnings { logger.log(warning) }
-        let engine = try makeEngine(base)
+        let engine = try settings.engine.engine(over: base) { [logger] in logger.log($0) }
         try await loadAdapters(engine)
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, model: settings.model.model, limits: settings.limits,
-            token: settings.token, logger: logger, hello: hello(engine),
+            admission: settings.admission, openAI: settings.http.options,
+            logger: logger, hello: hello(engine),
             requestDrain: {
                 guard let services = services.withLock({ $0 }) else { return }
                 Task { await services.triggerGracefulShutdown() }
             })
-        let server = LineServer(
-            addresses: settings.addresses, state: state, drainTimeout: settings.drainTimeout, group: group,
-            whenListening: { announce($0, hasTokenizer: base.languages.base.tokenizer != nil) })
+        let endpoints = Endpoints(settings, state)
+        let server = SocketServer(
+            endpoints: endpoints.all, state: state, drainDelay: settings.drainDelay,
+            drainTimeout: settings.drainTimeout, group: group,
+            whenListening: { announce($0, endpoints, hasTokenizer: base.languages.base.tokenizer != nil) })
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
                 .init(
-                    service: HangupService(root: settings.root, logger: logger),
+                    service: HangupService(root: settings.engine.root, logger: logger),
                     successTerminationBehavior: .ignore),
             ],
             logger: quiet)
-        configuration.maximumGracefulShutdownDuration = settings.drainTimeout + .seconds(5)
+        configuration.maximumGracefulShutdownDuration =
+            settings.drainDelay + settings.drainTimeout + .seconds(5)
         let serviceGroup = ServiceGroup(configuration: configuration)
         services.withLock { $0 = serviceGroup }
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-        let listening = Task { await Self.listen(to: signals, serviceGroup) }
+        let listening = Task { await Self.listen(to: signals, serviceGroup, state) }
         defer { listening.cancel() }
         try await serviceGroup.run()
         try await group.shutdownGracefully()
     }
 
-    /// The first signal drains; a second one is meant, and ends the program at once.
-    private static func listen(to signals: UnixSignalsSequence, _ services: ServiceGroup) async {
+    /// The first signal drains; a second one is meant, and ends the program at once. Who presses Ctrl-C waits for no
+    /// balancer to notice.
+    private static func listen(
+        to signals: UnixSignalsSequence, _ services: ServiceGroup, _ state: ServerState
+    ) async {
         var isFirst = true
-        for await _ in signals {
+        for await signal in signals {
             if !isFirst { _exit(ExitStatus.interrupted.rawValue) }
             isFirst = false
+            if signal == .sigint { state.hurry() }
             await services.triggerGracefulShutdown()
         }
     }
@@ -96,27 +102,9 @@ package struct Serving: Sendable {
         return logger
     }
 
-    private func makeEngine(_ base: LoadedBase) throws -> Engine {
-        let free = max(0, MemorySize.free() - base.model.weights.mappedBytes)
-        var options = Engine.Options()
-        options.maximumSequences = settings.maximumSequences
-        options.maximumQueue = settings.maximumQueue
-        options.context = settings.model.context
-        options.halfCache = settings.model.isHalfCache
-        options.secondTerms = settings.model.activations.secondTerms
-        options.keyValueBytes = settings.keyValueMemory.bytes(ofFree: free)
-        options.adapterBytes = settings.memory.bytes(ofFree: free)
-        options.adapters = settings.adapters
-        options.root = settings.root
-        options.standard = settings.defaultAdapter
-        options.notice = { [logger] in logger.log($0) }
-        return try Engine(
-            base: base.model, languages: base.languages, options: options, on: base.compute)
-    }
-
     /// An adapter that was named must be right before anybody connects.
     private func loadAdapters(_ engine: Engine) async throws {
-        for adapter in settings.adapters {
+        for adapter in settings.engine.adapters {
             _ = try await withCheckedThrowingContinuation { continuation in
                 engine.load(AdapterOrder(name: adapter.name)) { continuation.resume(with: $0) }
             }
@@ -125,23 +113,19 @@ package struct Serving: Sendable {
 
     private func hello(_ engine: Engine) -> HelloResult {
         HelloResult(
-            model: settings.model.model, default_adapter: settings.defaultAdapter,
+            model: settings.model.model, default_adapter: settings.engine.defaultAdapter,
             limits: HelloResult.Limits(
-                context: engine.context, max_sequences: settings.maximumSequences,
-                max_queue: settings.maximumQueue,
+                context: engine.context, max_sequences: settings.engine.maximumSequences,
+                max_queue: settings.engine.maximumQueue,
                 max_inflight: settings.limits.maximumInFlight, max_line: settings.limits.maximumLine))
     }
 
-    private func announce(_ addresses: [SocketAddress], hasTokenizer: Bool) {
-        let places = addresses.map { address in
-            address.pathname.map(ListenAddress.unix)
-                ?? .tcp(host: address.ipAddress ?? "", port: address.port ?? 0)
-        }
-        for place in places { try? Terminal.write("listening on \(place)\n") }
-        guard let first = places.first else { return }
+    private func announce(_ addresses: [SocketAddress], _ endpoints: Endpoints, hasTokenizer: Bool) {
+        for line in endpoints.announcements(addresses) { try? Terminal.write(line + "\n") }
+        guard let first = addresses.first.map(ListenAddress.init) else { return }
         let example = ExampleRequest(to: first, tokenFile: settings.tokenFile, hasTokenizer: hasTokenizer)
-        let adapter = settings.defaultAdapter.map { "adapter \($0)" } ?? "the base"
-        guard settings.token == nil || settings.tokenFile != nil else {
+        let adapter = settings.engine.defaultAdapter.map { "adapter \($0)" } ?? "the base"
+        guard settings.admission.clients == nil || settings.tokenFile != nil else {
             try? Terminal.write(
                 "one line in, one line out; \(adapter) answers whoever shows the token first (docs/protocol.md)\n"
             )

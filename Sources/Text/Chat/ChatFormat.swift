@@ -28,6 +28,18 @@ package struct ChatFormat: Sendable {
         ChatFormat(templates, source, specialTokens)
     }
 
+    /// The template of a request instead, with the same tokens.
+    package func with(template source: String, named name: String) -> ChatFormat {
+        ChatFormat(ChatTemplateSet(source), source: name, specialTokens: specialTokens)
+    }
+
+    /// Whether a template reads a variable.
+    package func uses(_ variable: String) -> Bool {
+        templates.contains { entry in
+            if case .read(let template) = entry.template { template.uses(variable) } else { false }
+        }
+    }
+
     private init(
         _ templates: [(name: String, template: Template)], _ source: String, _ tokens: [String: String]
     ) {
@@ -46,6 +58,11 @@ package struct ChatFormat: Sendable {
             addGenerationPrompt: conversation.addsGenerationPrompt,
             continueFinalMessage: conversation.continuesFinalMessage, specialTokens: specialTokens,
             variables: conversation.variables, clock: clock)
+    }
+
+    /// What is wrong where a template makes nothing of a conversation.
+    package var emptyPrompt: TemplateError {
+        TemplateError(.messages, template: source, message: "the template makes nothing of the conversation")
     }
 
     /// As transformers chooses: `tool_use` if there are tools and such a template, else `default`.

@@ -40,7 +40,8 @@ package enum ChatMessages {
                 throw template.refused("\(place) is \(message) and should be an object")
             }
             guard object["role"]?.string != nil else {
-                throw template.refused("\(place).role is \(object["role"] ?? .null) and should be a string")
+                let found = object["role"].map { "is \($0)" } ?? "is missing"
+                throw template.refused("\(place).role \(found) and should be a string")
             }
             var prepared = JSONObject()
             var hasContent = false
@@ -112,9 +113,12 @@ package enum ChatMessages {
             guard let object = call.object else {
                 throw template.refused("\(place)[\(index)] is \(call) and should be an object")
             }
-            guard let function = object["function"]?.object else {
+            guard let called = object["function"], called != .null else {
                 result.append(call)
                 continue
+            }
+            guard let function = called.object else {
+                throw template.refused("\(place)[\(index)].function is \(called) and should be an object")
             }
             let arguments = try Self.arguments(
                 function["arguments"] ?? .null, "\(place)[\(index)].function.arguments", asText: asText,

@@ -46,7 +46,7 @@ extension Conversation {
             self.problem = problem
         }
 
-        package var description: String { "\"\(field)\" \(problem)" }
+        package var description: String { "\"\(field)\" \(problem)".printable }
     }
 
     /// Members that a conversation is read from; others are none of its business.
@@ -59,6 +59,9 @@ extension Conversation {
     package init(_ object: JSONObject) throws(Problem) {
         guard let messages = object["messages"]?.array, !messages.isEmpty else {
             throw Problem(field: "messages", problem: "must be an array of at least one message")
+        }
+        for (index, message) in messages.enumerated() where message.object == nil {
+            throw Problem(field: "messages", problem: "must hold objects, and [\(index)] is \(message)")
         }
         self.init(messages: messages)
         tools = try Self.array("tools", of: object)
@@ -81,6 +84,9 @@ extension Conversation {
     private static func array(_ key: String, of object: JSONObject) throws(Problem) -> [JSONValue]? {
         guard let value = object[key], value != .null else { return nil }
         guard let array = value.array else { throw Problem(field: key, problem: "must be an array") }
+        for (index, item) in array.enumerated() where item.object == nil {
+            throw Problem(field: key, problem: "must hold objects, and [\(index)] is \(item)")
+        }
         return array.isEmpty ? nil : array
     }
 

@@ -49,6 +49,12 @@ package struct PipelineTokenizer: Tokenizer {
 
     package func makeDetokenizer() -> Detokenizer { Detokenizer(stream(skippingSpecialTokens: true)) }
 
+    package func piece(_ id: Int) -> TokenPiece? {
+        guard let token = added.spellings[id] ?? model.vocabulary[id].map(Array.init) else { return nil }
+        let isSpecial = added.specialSpellings.contains(token)
+        return TokenPiece(bytes: isSpecial ? token : decoder.piece(token), isSpecial: isSpecial)
+    }
+
     private func stream(skippingSpecialTokens: Bool) -> PipelineStream {
         PipelineStream(
             vocabulary: model.vocabulary, spellings: added.spellings,

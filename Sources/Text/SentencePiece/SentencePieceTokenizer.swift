@@ -35,6 +35,17 @@ package struct SentencePieceTokenizer: Tokenizer {
         SentencePieceStream(pieces).text(of: ids)
     }
 
+    package func piece(_ id: Int) -> TokenPiece? {
+        guard let piece = pieces[id] else { return nil }
+        let bytes =
+            switch piece.kind {
+            case .control, .byte: Array(piece.bytes)
+            case .unknown: pieces.options.unknownSurface
+            case .normal: SentencePieces.spaced(piece.bytes)
+            }
+        return TokenPiece(bytes: bytes, isSpecial: piece.kind == .control)
+    }
+
     package func makeDetokenizer() -> Detokenizer { Detokenizer(SentencePieceStream(pieces)) }
 }
 
@@ -80,15 +91,7 @@ private struct SentencePieceStream: TokenStream {
                 rest = rest.dropFirst(SentencePieces.space.count)
                 droppedSpace = !pieces.options.dropsLeadingSpaces
             }
-            while let lead = rest.first {
-                if rest.starts(with: SentencePieces.space) {
-                    text.append(UInt8(ascii: " "))
-                    rest = rest.dropFirst(SentencePieces.space.count)
-                } else {
-                    text.append(lead)
-                    rest = rest.dropFirst()
-                }
-            }
+            text += SentencePieces.spaced(rest)
         }
     }
 

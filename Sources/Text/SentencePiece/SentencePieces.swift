@@ -13,6 +13,18 @@ struct SentencePieces: Sendable {
     /// U+2581, what a space becomes.
     static let space: [UInt8] = [0xE2, 0x96, 0x81]
 
+    /// A piece's text as it is read.
+    static func spaced(_ piece: ArraySlice<UInt8>) -> [UInt8] {
+        var text: [UInt8] = []
+        var rest = piece
+        while let lead = rest.first {
+            let isSpace = rest.starts(with: space)
+            text.append(isSpace ? UInt8(ascii: " ") : lead)
+            rest = rest.dropFirst(isSpace ? space.count : 1)
+        }
+        return text
+    }
+
     let options: SentencePieceOptions
     /// All pieces end to end, and where each begins.
     private var text: [UInt8] = []

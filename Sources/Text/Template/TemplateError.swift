@@ -36,15 +36,16 @@ package struct TemplateError: Error, Equatable, CustomStringConvertible {
         self.message = message
     }
 
+    /// One line, whatever the template says.
     package var description: String {
         var place = template
         if let line { place += ", line \(line)" }
-        switch kind {
-        case .raised: return "\(place): the template refuses the conversation: \(message)"
-        case .messages: return "\(place): \(message)"
-        default:
-            return expression.map { "\(place), in \"\($0)\": \(message)" } ?? "\(place): \(message)"
+        if kind == .raised {
+            let reason = message.isEmpty ? ", and does not say why" : ": \(message)"
+            return "\(place): the template refuses the conversation\(reason)".printable
         }
+        if let expression { place += ", in \"\(expression)\"" }
+        return "\(place): \(message)".printable
     }
 }
 

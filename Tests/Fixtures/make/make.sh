@@ -9,3 +9,5 @@ for step in bases gguf_bases quantize adapters spellings methods matching golden
     echo "$step"
     "$python" -W ignore "$step.py"
 done
+echo families
+"$python" -W ignore ../../Families/fixtures.py

@@ -1,10 +1,14 @@
-"""Writes templates/rules.jsonl: Jinja snippets, one rule each, as transformers (jinja2 in its sandbox) renders them."""
+"""Writes templates/rules.jsonl: Jinja snippets, one rule each, and templates/chats.json: whole templates with
+conversations, as transformers (jinja2 in its sandbox) renders them."""
 
+import datetime
 import json
 import pathlib
 
 import jinja2
 from transformers.utils import chat_template_utils
+
+import chat_templates
 
 DATA = {
     "text": "  Grüße, <b>it's</b>\n a-b c_d ",
@@ -75,6 +79,17 @@ RULES = {
     "an unknown filter in a branch that is not taken": "{% if false %}{{ 1|nosuch }}{% endif %}ok",
     "the template refuses": "{{ raise_exception('no ' ~ 1) }}",
     "ranges are bounded": "{{ range(100001)|length }}",
+    "a loop's else also follows where no round came to its end": "{% for i in list %}{{ i }}{% continue %}{% else %}E{% endfor %}{% for i in list %}{% break %}{% else %}E{% endfor %}{% for i in list %}{% if loop.index == 2 %}{% break %}{% endif %}{% else %}E{% endfor %}",
+    "the last piece of a limited split keeps its white space": "{{ ' a  b c '.split(none, 1) }} {{ ' a b  c '.rsplit(none, 1) }} {{ text.split(maxsplit=1) }}",
+    "first takes nothing": "{{ list|first(1) }}",
+    "items takes nothing": "{{ object|items(1) }}",
+    "digits of all scripts": "{{ '٣'|int }} {{ '１２.５'|float }}",
+    "a sigma at the end of a word": "{{ 'ΑΣ ΑΣΑ'.swapcase() }} {{ 'ΑΣ'.lower() }}",
+    "slices of ranges": "{{ range(3)[::2] }} {{ range(5)[5:1] }} {{ range(9)[1:7:3] }} {{ range(4)[::-1] }}",
+    "a default's filter must exist": "{% if false %}{% macro m(a=1|nosuch) %}{% endmacro %}{% endif %}",
+    "translation": "{{ word.translate({97: 'x', 98: none, 99: 100}) }} {{ word.translate(word.maketrans('ab', 'AB', 'c')) }}",
+    "pprint sorts keys": "{{ {'b': 1, 'a': {'d': 2, 'c': 3}}|pprint }}",
+    "raw text that never begins": "{% raw %}",
     "an unclosed block": "{% if true %}a",
     "a wrong end": "{% for i in list %}{% endif %}",
 }
@@ -91,8 +106,39 @@ def render(template):
         return {"error": str(error)}
 
 
+NOW = "2026-03-05T14:07:09"
+
+
+class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromisoformat(NOW)
+
+
+def chat(template, conversation):
+    """A conversation's prompt, or how it is refused."""
+    variables = dict(bos_token="<s>", eos_token="</s>", **conversation.get("kwargs", {}))
+    chat_template_utils.datetime = Clock
+    try:
+        (text,), _ = chat_template_utils.render_jinja_template(
+            [conversation["messages"]], tools=conversation.get("tools"), documents=conversation.get("documents"),
+            chat_template=template, add_generation_prompt=conversation.get("add_generation_prompt", False), **variables)
+        return {"expected": text}
+    except Exception as error:
+        return {"raised" if type(error) is jinja2.exceptions.TemplateError else "error": str(error)}
+
+
+def chats():
+    conversations = [dict(conversation, now=NOW, bos_token="<s>", eos_token="</s>")
+                     for conversation in chat_templates.CONVERSATIONS]
+    return {"conversations": conversations, "templates": [
+        {"name": name, "template": template, "answers": [chat(template, given) for given in conversations]}
+        for name, template in chat_templates.TEMPLATES.items()]}
+
+
 folder = pathlib.Path(__file__).parent.parent / "templates"
 folder.mkdir(exist_ok=True)
 with open(folder / "rules.jsonl", "w") as file:
     for rule, template in RULES.items():
         print(json.dumps({"rule": rule, "template": template, "data": DATA, **render(template)}, ensure_ascii=False), file=file)
+(folder / "chats.json").write_text(json.dumps(chats(), ensure_ascii=False, indent=1) + "\n")

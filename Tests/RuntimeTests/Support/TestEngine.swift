@@ -54,7 +54,7 @@ struct TestEngine: Sendable {
         try await withCheckedThrowingContinuation { continuation in
             let request = EngineRequest(key: key, adapter: adapter, work: work, streams: false) { event in
                 switch event {
-                case .piece: break
+                case .started, .piece: break
                 case .finished(let reply): continuation.resume(returning: reply)
                 case .failed(let error): continuation.resume(throwing: error)
                 }

@@ -23,6 +23,29 @@ enum TemplateFixtures {
 
     static let rules: [Rule] = (try? lines(folder + "/rules.jsonl").map(Rule.init)) ?? []
 
+    /// Whole templates of our own, each with its answers to the same conversations.
+    static let chats: [Chat] = {
+        guard let object = try? JSONValue(parsing: Array(text(folder + "/chats.json").utf8)).object,
+            let conversations = object["conversations"]?.array?.compactMap(\.object)
+        else { return [] }
+        return (object["templates"]?.array ?? []).compactMap(\.object).map { Chat($0, conversations) }
+    }()
+
+    struct Chat: Sendable, CustomTestStringConvertible {
+        let name: String
+        let template: String
+        let conversations: [(conversation: JSONObject, answer: Answer)]
+
+        init(_ object: JSONObject, _ conversations: [JSONObject]) {
+            name = object["name"]?.string ?? ""
+            template = object["template"]?.string ?? ""
+            let answers = (object["answers"]?.array ?? []).compactMap(\.object).map { Answer($0) }
+            self.conversations = Array(zip(conversations, answers)).map { ($0, $1) }
+        }
+
+        var testDescription: String { name }
+    }
+
     static let realNames: [String] = {
         guard let realTemplates else { return [] }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: realTemplates)) ?? []

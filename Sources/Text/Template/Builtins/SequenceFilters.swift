@@ -17,16 +17,19 @@ extension Renderer {
             let isMissing = value.isUndefined || (values[1]?.isTrue ?? false) && !value.isTrue
             return isMissing ? values[0] ?? .emptyString : value
         case .first:
+            _ = try arguments.positionalOnly(0...0, name)
             if case .generator(let generator) = value {
                 return try generator.next(self) ?? .undefined("No first item, sequence was empty.")
             }
             return try elements(of: value).first ?? .undefined("No first item, sequence was empty.")
         case .last:
+            _ = try arguments.positionalOnly(0...0, name)
             if case .generator(let generator) = value {
                 throw Failure.type("'\(generator.typeName)' object is not reversible")
             }
             return try elements(of: value).last ?? .undefined("No last item, sequence was empty.")
         case .items:
+            _ = try arguments.positionalOnly(0...0, name)
             if case .dict(let dict) = value { return .generator(Generator(from: value) { _ in dict.items }) }
             if value.isUndefined { return .generator(Generator(from: value) { _ in [] }) }
             return .generator(

@@ -5,7 +5,7 @@ enum StringMethod: String {
     case isascii, isdecimal, isdigit, isidentifier, islower, isnumeric, isprintable, isspace, istitle, isupper
     case join, ljust, lower, lstrip, partition, removeprefix, removesuffix, replace, rfind, rindex, rjust
     case rpartition, rsplit, rstrip, split, splitlines, startswith, strip, swapcase, title, upper, zfill
-    case format_map
+    case format_map, maketrans, translate
 }
 
 extension Renderer {
@@ -146,6 +146,8 @@ extension Renderer {
                 if let key = key.text { passed.keywords.append((key, value)) }
             }
             return wrap(try BraceFormat.apply(text, passed, isMarkup: value.isMarkup, self))
+        case .translate: return wrap(try translate(text, arguments))
+        case .maketrans: return try translationTable(arguments)
         case .encode: throw Failure.type("bytes are not supported: a prompt is text")
         }
     }

@@ -82,7 +82,7 @@ extension Renderer {
         case .striptags: return .string(Self.withoutTags(try soft().0))
         case .pprint:
             _ = try arguments.bound(to: [], name)
-            return .string(try Representation.quoted(value, budget))
+            return .string(try Representation.pretty(value, budget))
         case .urlize, .wordwrap, .random: throw Failure.type("the filter '\(name)' is not supported")
         default: return nil
         }

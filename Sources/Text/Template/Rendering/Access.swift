@@ -143,7 +143,7 @@ extension Renderer {
         case .string(let text), .markup(let text): return value.sameKind(places.apply(to: text, count: count))
         case .range(let range):
             let first = range.start &+ places.first &* range.step
-            let end = range.start &+ (places.first &+ places.indices.count &* stride) &* range.step
+            let end = range.start &+ places.end &* range.step
             return .range(TemplateRange(start: first, stop: end, step: range.step &* stride))
         default: return value
         }
@@ -153,6 +153,8 @@ extension Renderer {
 /// The places that a slice selects from a sequence of `count`, by Python's rules.
 private struct Slice {
     let first: Int
+    /// Where the slice ends, as far as the sequence goes.
+    let end: Int
     let step: Int
     let indices: [Int]
 
@@ -162,7 +164,7 @@ private struct Slice {
             return step > 0 ? min(max(place, 0), count) : min(max(place, -1), count - 1)
         }
         first = start.map(clamped) ?? (step > 0 ? 0 : count - 1)
-        let end = stop.map(clamped) ?? (step > 0 ? count : -1)
+        end = stop.map(clamped) ?? (step > 0 ? count : -1)
         self.step = step
         indices = (step > 0 ? first < end : first > end) ? Array(stride(from: first, to: end, by: step)) : []
     }

@@ -26,6 +26,8 @@ extension Renderer {
     private func run(_ loop: ForLoop, over elements: [TemplateValue], _ frame: Frame, depth: Int) throws {
         let state = LoopState(loop, over: elements, in: frame, depth: depth)
         defer { state.frame = nil }
+        // As jinja2: `else` also follows where no round came to its end, but all broke off or were cut short.
+        var isCompleted = false
         while let element = try pull(state) {
             state.index0 += 1
             state.before = state.current
@@ -36,9 +38,11 @@ extension Renderer {
                 try budget.charge()
                 try assign(element, loop.target, body)
             }
-            if try run(loop.body, body) == .breaks { break }
+            let flow = try run(loop.body, body)
+            if flow == .breaks { break }
+            if flow == .next { isCompleted = true }
         }
-        if state.index0 < 0, !loop.otherwise.isEmpty {
+        if !isCompleted, !loop.otherwise.isEmpty {
             _ = try run(loop.otherwise, enter(loop.otherwiseScope, parent: frame))
         }
     }

@@ -194,7 +194,7 @@ final class Renderer {
         case .set(let target, let located):
             let value = try evaluate(located, frame)
             try at(located.line, located.range) { try assign(value, target, frame) }
-        case .loop(let loop): try runLoop(loop, frame)
+        case .loop(let loop): try at(loop.sequence.line, loop.sequence.range) { try runLoop(loop, frame) }
         case .macro(let definition):
             let macro = Macro(definition, name: definition.name.map { tree.names[$0] }, frame: frame)
             closures.append(frame)

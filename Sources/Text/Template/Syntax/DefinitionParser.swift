@@ -30,7 +30,10 @@ extension Parser {
         head: (inout Parser) throws(SyntaxFailure) -> Void
     ) throws(SyntaxFailure) -> MacroDefinition {
         var parameters: [(name: Int, defaultValue: Located?)] = []
+        // Filters and tests in defaults must exist, whether the macro is defined in the end or not.
+        let outer = conditions
         if hasSignature {
+            conditions = 0
             try expect(.leftParenthesis)
             while !isAt(.rightParenthesis) {
                 if !parameters.isEmpty { try expect(.comma) }
@@ -48,6 +51,7 @@ extension Parser {
                 }
                 parameters.append((parameter, value))
             }
+            conditions = outer
             advance()
         }
         try head(&self)

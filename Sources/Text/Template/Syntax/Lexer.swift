@@ -174,6 +174,7 @@ struct Lexer {
     }
 
     private mutating func readRaw() throws(SyntaxFailure) {
+        if position == source.count { return }
         var index = position
         while index + 1 < source.count {
             if has("{%", at: index) {
@@ -242,7 +243,9 @@ struct Lexer {
                 throw SyntaxFailure(message: error.message, line: line)
             }
         case UInt8(ascii: "'"), UInt8(ascii: "\""):
-            guard let end = StringLiteral.end(source, from: position) else { break }
+            guard let end = StringLiteral.end(source, from: position) else {
+                throw SyntaxFailure(message: "the string that begins here does not end", line: line)
+            }
             let body = source[position + 1..<end - 1]
             position = end
             do throws(Failure) {

@@ -14,9 +14,9 @@ struct Parser {
     var scopeCount = 0
     /// The numbers of names in the order in which they are used.
     var uses: [Int] = []
-    /// The end tags that the open blocks wait for, and the tags of those blocks.
+    /// The end tags that the open blocks wait for, and where those blocks were opened.
     var awaited: [[String]] = []
-    var openTags: [String] = []
+    var openTags: [(name: String, line: Int)] = []
     /// How many loops `break` could leave here; a function's body starts again at 0.
     var loops = 0
     /// How often a target was named `loop`, which no loop may do.

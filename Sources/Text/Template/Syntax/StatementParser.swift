@@ -49,7 +49,7 @@ extension Parser {
     private mutating func parseStatement(into body: inout [Statement]) throws(SyntaxFailure) {
         guard case .name(let tag) = current.kind else { throw fail("tag name expected") }
         let start = current
-        openTags.append(tag)
+        openTags.append((tag, start.line))
         advance()
         switch tag {
         case "if": body.append(try parseIf())
@@ -83,7 +83,8 @@ extension Parser {
                 body.append(
                     .output(try located { parser throws(SyntaxFailure) in try parser.parseExpression() }))
             }
-        case "include", "import", "from", "extends", "block":
+        case "block": throw fail("a template that stands alone has no use for 'block'", line: start.line)
+        case "include", "import", "from", "extends":
             while current.kind != .blockEnd, current.kind != .end { advance() }
             let range = start.range.lowerBound..<previous.range.upperBound
             body.append(
@@ -109,7 +110,7 @@ extension Parser {
             }
         }
         if let open = openTags.last {
-            message += " The innermost block that needs to be closed is '\(open)'."
+            message += " The innermost block that needs to be closed is '\(open.name)' of line \(open.line)."
         }
         return message
     }

@@ -18,8 +18,22 @@ enum NumberParsing {
         return .integer(whole)
     }
 
+    /// Decimal digits of all scripts count, as in Python.
+    private static func withPlainDigits(_ text: String) -> String {
+        if text.isASCII { return text }
+        return String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { scalar in
+                    let properties = scalar.properties
+                    guard properties.numericType == .decimal, let value = properties.numericValue else {
+                        return scalar
+                    }
+                    return Unicode.Scalar(UInt8(ascii: "0") + UInt8(value))
+                }))
+    }
+
     private static func parse(_ text: String, base: Int) -> BigInteger? {
-        var rest = Substring(text).utf8[...]
+        var rest = withPlainDigits(text).utf8[...]
         var isNegative = false
         if let sign = rest.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") {
             isNegative = sign == UInt8(ascii: "-")
@@ -71,7 +85,7 @@ enum NumberParsing {
     }
 
     static func float(_ text: String) -> Double? {
-        let text = PythonText.strip(text)
+        let text = withPlainDigits(PythonText.strip(text))
         var digits: [UInt8] = []
         let bytes = Array(text.utf8)
         func isDigit(_ index: Int) -> Bool {

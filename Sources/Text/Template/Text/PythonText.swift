@@ -47,7 +47,8 @@ enum PythonText {
         return pieces.reversed()
     }
 
-    /// Without a separator: runs of white space separate, and none stands at the ends.
+    /// Without a separator: runs of white space separate, and none stands at the ends, but behind the last piece that
+    /// the limit allows.
     static func splitAtSpace(_ text: String, limit: Int, fromRight: Bool = false) -> [String] {
         var scalars = Array(text.unicodeScalars)
         if fromRight { scalars.reverse() }
@@ -57,9 +58,7 @@ enum PythonText {
             while index < scalars.count, scalars[index].isPythonSpace { index += 1 }
             if index == scalars.count { break }
             if limit >= 0, pieces.count == limit {
-                var end = scalars.count
-                while end > index, scalars[end - 1].isPythonSpace { end -= 1 }
-                pieces.append(Array(scalars[index..<end]))
+                pieces.append(Array(scalars[index...]))
                 break
             }
             let start = index
@@ -154,9 +153,11 @@ enum PythonText {
     }
 
     static func swapCase(_ text: String) -> String {
-        text.unicodeScalars.reduce(into: "") { result, scalar in
+        let scalars = Array(text.unicodeScalars)
+        return scalars.indices.reduce(into: "") { result, index in
+            let scalar = scalars[index]
             if scalar.properties.isUppercase {
-                result += scalar.properties.lowercaseMapping
+                result += scalar == "Σ" && isFinal(scalars, index) ? "ς" : scalar.properties.lowercaseMapping
             } else if scalar.properties.isLowercase {
                 result += scalar.properties.uppercaseMapping
             } else {

@@ -3,6 +3,8 @@ struct Representation {
     private(set) var text = ""
     private let budget: Budget
     private var paid = 0
+    /// As `pprint` does with dictionaries.
+    private var sortsKeys = false
 
     private init(_ budget: Budget) { self.budget = budget }
 
@@ -19,6 +21,17 @@ struct Representation {
     static func quoted(_ value: TemplateValue, _ budget: Budget) throws -> String {
         var representation = Representation(budget)
         try representation.append(value)
+        return representation.text
+    }
+
+    /// Python's `pprint`, of what it writes on one line.
+    static func pretty(_ value: TemplateValue, _ budget: Budget) throws -> String {
+        var representation = Representation(budget)
+        representation.sortsKeys = true
+        try representation.append(value)
+        if representation.text.unicodeScalars.count > 80 {
+            throw Failure.type("pprint of more than 80 characters is not supported")
+        }
         return representation.text
     }
 
@@ -63,11 +76,16 @@ struct Representation {
 
     private mutating func append(_ dict: TemplateDict) throws {
         text += "{"
-        for (index, key) in dict.keys.enumerated() {
+        var items = Array(zip(dict.keys, dict.values))
+        if sortsKeys, items.allSatisfy({ $0.0.text != nil }) {
+            func scalars(_ key: TemplateValue) -> String.UnicodeScalarView { (key.text ?? "").unicodeScalars }
+            items.sort { scalars($0.0).lexicographicallyPrecedes(scalars($1.0)) }
+        }
+        for (index, (key, value)) in items.enumerated() {
             if index > 0 { text += ", " }
             try append(nested: key)
             text += ": "
-            try append(nested: dict.values[index])
+            try append(nested: value)
         }
         text += "}"
     }

@@ -1,0 +1,198 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import NIOHTTP1
+import Synchronization
+
+/// What is known of the reply in hand.
+struct HTTPReplyState {
+    let method: HTTPRequest.Method
+    let path: String
+    let version: HTTPVersion
+    let isLast: Bool
+    let call: HTTPCall
+    var status = 0
+    /// The head is written, and says so or not.
+    var closes = false
+    var unsent = 0
+
+    init(_ incoming: HTTPIncoming, _ call: HTTPCall) {
+        method = incoming.head.method
+        path = incoming.head.path ?? ""
+        version = incoming.version
+        isLast = incoming.isLast
+        self.call = call
+    }
+}
+
+/// Takes a response from the task that made it to the connection's event loop.
+struct HTTPReplyWriter: Sendable {
+    private let connection: NIOLoopBound<HTTPConnection>
+    private let eventLoop: any EventLoop
+    private let unsent = UnsentBytes()
+    /// What may wait to be sent before whoever writes waits too.
+    private static let mostUnsent = 64 << 10
+
+    init(_ connection: HTTPConnection, on eventLoop: any EventLoop) {
+        self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
+        self.eventLoop = eventLoop
+    }
+
+    func write(_ response: Response) async {
+        if response.body.contentLength == nil { return await stream(response) }
+        let body = CollectedBody()
+        try? await response.body.write(body)
+        let bytes = body.buffer
+        eventLoop.execute { connection.value.write(response.head, bytes) }
+    }
+
+    /// A client that reads slowly slows down nobody but its own reply.
+    private func stream(_ response: Response) async {
+        eventLoop.execute { connection.value.begin(response.head) }
+        do {
+            try await response.body.write(StreamedBody(writer: self))
+            eventLoop.execute { connection.value.endStream() }
+        } catch { eventLoop.execute { connection.value.abandonStream() } }
+    }
+
+    fileprivate func write(_ buffer: ByteBuffer) async throws {
+        let count = buffer.readableBytes
+        let send: @Sendable () -> EventLoopFuture<Void> = { [self] in
+            let sent = connection.value.send(buffer) ?? eventLoop.makeFailedFuture(ChannelError.alreadyClosed)
+            sent.whenComplete { _ in unsent.add(-count) }
+            return sent
+        }
+        if unsent.add(count) > Self.mostUnsent {
+            try await eventLoop.flatSubmit(send).get()
+        } else {
+            eventLoop.execute { _ = send() }
+        }
+    }
+}
+
+/// Bytes of a stream on their way to the socket.
+private final class UnsentBytes: Sendable {
+    private let count = Atomic(0)
+
+    @discardableResult func add(_ bytes: Int) -> Int {
+        count.wrappingAdd(bytes, ordering: .relaxed).newValue
+    }
+}
+
+/// A body that is there at once.
+private final class CollectedBody: ResponseBodyWriter {
+    private(set) var buffer = ByteBuffer()
+
+    func write(_ bytes: ByteBuffer) async throws {
+        var bytes = bytes
+        if buffer.readableBytes == 0 { buffer = bytes } else { buffer.writeBuffer(&bytes) }
+    }
+
+    func finish(_ trailers: HTTPFields?) async throws {}
+}
+
+private struct StreamedBody: ResponseBodyWriter {
+    let writer: HTTPReplyWriter
+
+    func write(_ buffer: ByteBuffer) async throws { try await writer.write(buffer) }
+    consuming func finish(_ trailers: HTTPFields?) async throws {}
+}
+
+extension HTTPConnection {
+    /// Parts of a long body, each with its own time to be sent.
+    private static let partSize = 128 << 10
+
+    fileprivate func write(_ head: HTTPResponse, _ body: ByteBuffer) {
+        guard begin(head) else { return abandonStream() }
+        var body = body
+        if reply?.method != .head {
+            while let part = body.readSlice(length: min(body.readableBytes, Self.partSize)),
+                part.readableBytes > 0
+            {
+                queue(.body(.byteBuffer(part)))
+            }
+        }
+        endStream()
+    }
+
+    /// - Returns: whether anybody is there to read it.
+    @discardableResult fileprivate func begin(_ head: HTTPResponse) -> Bool {
+        guard let context, var reply else { return false }
+        reply.status = head.status.code
+        // HTTP/1.0 has no chunks: such a body ends with the connection.
+        let isUnframed = reply.version == .http1_0 && head.headerFields[.contentLength] == nil
+        reply.closes =
+            reply.isLast || isUnframed || server.state.isDraining || head.headerFields[.connection] == "close"
+        let head = HTTPResponseHead(version: reply.version, head, closing: reply.closes)
+        self.reply = reply
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        return true
+    }
+
+    /// A part that was not waited for.
+    private func queue(_ part: HTTPServerResponsePart) {
+        guard let context else { return }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        reply?.unsent += 1
+        promise.futureResult.assumeIsolated().whenComplete { _ in self.sent() }
+        context.write(wrapOutboundOut(part), promise: promise)
+    }
+
+    private func sent() {
+        guard reply != nil else { return }
+        reply?.unsent -= 1
+        // Time runs while something waits to be sent, and anew with each part that was.
+        if reply?.unsent == 0 { deadline.stop() } else { expect(within: server.limits.write) }
+    }
+
+    /// - Returns: when it is sent; nil if nobody is there.
+    fileprivate func send(_ buffer: ByteBuffer) -> EventLoopFuture<Void>? {
+        guard let context else { return nil }
+        reply?.unsent += 1
+        expect(within: server.limits.write)
+        let sent = context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))))
+        sent.assumeIsolated().whenComplete { _ in self.sent() }
+        return sent
+    }
+
+    fileprivate func endStream() {
+        guard let context, let reply else { return abandonStream() }
+        expect(within: server.limits.write)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            self.deadline.stop()
+            self.log()
+            self.finish(closing: reply.closes)
+        }
+    }
+
+    /// The client has left, or the reply cannot be finished: then its end must not look like one.
+    fileprivate func abandonStream() {
+        if reply?.status == 0 { reply?.status = OpenAIError.Status.cancelled.rawValue }
+        log()
+        hangUp()
+        finish(closing: true)
+    }
+
+    /// One line for a request; never what was asked or answered.
+    private func log() {
+        guard let reply else { return }
+        server.log(reply, connection: number)
+    }
+}
+
+extension HTTPResponseHead {
+    init(version: HTTPVersion, _ response: HTTPResponse, closing: Bool) {
+        self.init(
+            version: version, status: HTTPResponseStatus(statusCode: response.status.code))
+        for field in response.headerFields where field.name != .connection {
+            headers.add(name: field.name.rawName, value: field.value)
+        }
+        headers.add(name: "date", value: HTTPDate.now)
+        if closing {
+            headers.add(name: "connection", value: "close")
+        } else if version == .http1_0 {
+            headers.add(name: "connection", value: "keep-alive")
+        }
+    }
+}
