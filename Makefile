@@ -2,7 +2,7 @@
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
-	check-real-families check-files check-http check-page dependencies
+	check-real-families check-files check-fuzz check-gguf check-http check-page dependencies
 
 demo: build
 	@scripts/demo.sh
@@ -34,9 +34,19 @@ check-threads check-addresses: dependencies
 		swift test --skip-build --sanitize $(SANITIZER) --scratch-path .build-$(SANITIZER) \
 		--filter 'ServeTests|EngineTests|AdapterLifeTests'
 
+# A million mutations of every kind of file, under the address sanitizer (half an hour).
+check-fuzz: dependencies
+	swift build --build-tests --sanitize address --scratch-path .build-address
+	DORA_FUZZ_ROUNDS=1000000 LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/leak-sanitizer.supp" \
+		swift test --skip-build --sanitize address --scratch-path .build-address --filter FuzzTests
+
 # A server that is ill-treated while well-behaved clients work.
 check-faults: build
 	python3 Tests/Faults/faults.py 15
+
+# A real GGUF file against llama.cpp and transformers (Python packages: Tests/GGUF/requirements.txt).
+check-gguf: build
+	python3 Tests/GGUF/check.py
 
 # Real clients of HTTP, of the versions that are pinned, in a virtual environment of their own.
 check-clients: build

@@ -90,7 +90,8 @@ struct Counts: ExpressibleByArgument {
     func run() throws {
         var report = Report()
         if let model {
-            try measure(model, into: &report)
+            let places = ModelPlaces(environment: ProcessInfo.processInfo.environment)
+            try measure(try places.base(model), into: &report)
         } else {
             let compute = try Compute(threads: threads ?? Compute.usableCores)
             report.describe(compute, try MachineLimits(on: compute))

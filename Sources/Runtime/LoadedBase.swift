@@ -16,7 +16,7 @@ package struct LoadedBase {
         let start = clock.now
         self.settings = settings
         compute = try Compute(threads: settings.threads ?? Compute.usableCores)
-        let files = try ModelFiles(settings.model)
+        let files = try ModelFiles(settings.model, tokenizer: settings.tokenizer)
         model = try BaseModel(
             files, quantization: settings.quantization, storage: settings.storage, on: compute,
             progress: progress)

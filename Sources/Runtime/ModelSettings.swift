@@ -37,6 +37,8 @@ package struct ModelSettings: Sendable {
     package var context: Int?
     /// File of a chat template that stands for those of the model and of all adapters.
     package var chatTemplate: String?
+    /// Where the tokenizer and the chat template lie, if not with the model.
+    package var tokenizer: String?
     /// Nil: the cores that this process may use.
     package var threads: Int?
 
@@ -44,7 +46,7 @@ package struct ModelSettings: Sendable {
         model: String, adapter: String? = nil, quantization: Quantization? = nil,
         storage: StorageOptions = StorageOptions(), cache: Cache? = nil,
         activations: Activations = .auto, context: Int? = nil, threads: Int? = nil,
-        chatTemplate: String? = nil
+        chatTemplate: String? = nil, tokenizer: String? = nil
     ) {
         self.model = model
         self.adapter = adapter
@@ -54,6 +56,7 @@ package struct ModelSettings: Sendable {
         self.activations = activations
         self.context = context
         self.chatTemplate = chatTemplate
+        self.tokenizer = tokenizer
         self.threads = threads
     }
 

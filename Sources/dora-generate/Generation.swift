@@ -51,7 +51,7 @@ struct Generation {
     /// What needs the tokenizer's files alone: the prompt's ids, or the text that a conversation becomes.
     private func printPrompt() throws {
         let languages = try Languages(
-            ModelFiles(settings.model), defaults: nil, vocabularySize: .max,
+            ModelFiles(settings.model, tokenizer: settings.tokenizer), defaults: nil, vocabularySize: .max,
             chatTemplate: settings.chatTemplate)
         let folders = try settings.adapter.map { try AdapterSum($0).parts.map(\.folder) } ?? []
         let language = try languages.language(ofAdapterIn: folders, vocabularySize: .max)

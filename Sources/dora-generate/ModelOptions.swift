@@ -15,9 +15,10 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
 struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The base model: a folder in the Hugging Face layout, a file that dora-pack wrote, or org/name[@revision].",
+            "The base model: a folder in the Hugging Face layout, a GGUF file, a file that dora-pack wrote, org/name[@revision], or ollama:NAME[:TAG].",
             discussion: """
-                Such an id is looked up in the Hugging Face cache; nothing is downloaded. Default: $DORA_MODEL, else the \
+                An id is looked up in the Hugging Face cache, a name in Ollama's store; nothing is downloaded. Of a GGUF \
+                file in parts, any part. Default: $DORA_MODEL, else the \
                 base that the adapter names, else the demo model.
                 """,
             valueName: "path|id"))
@@ -45,6 +46,12 @@ struct ModelOptions: ParsableArguments {
         help: ArgumentHelp(
             "Chat template to use in place of the adapter's and the model's.", valueName: "file"))
     var chatTemplate: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Tokenizer and chat template to use in place of the model's: a folder or file that holds them, or an id.",
+            valueName: "path|id"))
+    var tokenizer: String?
 
     @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
     var adapterScale: Float = 1
@@ -83,7 +90,8 @@ struct ModelOptions: ParsableArguments {
 
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
-        model != nil || adapterRoot != nil || chatTemplate != nil || context != nil || quantize != nil
+        model != nil || adapterRoot != nil || chatTemplate != nil || tokenizer != nil || context != nil
+            || quantize != nil
             || kv != nil
             || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
@@ -133,6 +141,7 @@ struct ModelOptions: ParsableArguments {
         return ModelSettings(
             model: base.path, adapter: adapter, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
-            activations: activations, context: context, threads: threads, chatTemplate: chatTemplate)
+            activations: activations, context: context, threads: threads, chatTemplate: chatTemplate,
+            tokenizer: try tokenizer.map { text throws(LoadError) in try places.tokenizer(text) })
     }
 }

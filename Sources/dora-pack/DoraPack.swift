@@ -11,7 +11,7 @@ extension Quantization: ExpressibleByArgument {}
         commandName: "dora-pack",
         abstract: "Write a base model as one file that dora-generate and dora-serve use where it lies.",
         usage: """
-            dora-pack MODEL [--quantize Q] -o FILE
+            dora-pack MODEL [--quantize Q] [--tokenizer DIR] -o FILE
             dora-pack --verify FILE
             """,
         discussion: """
@@ -28,12 +28,18 @@ extension Quantization: ExpressibleByArgument {}
 
     @Argument(
         help: ArgumentHelp(
-            "A base model in the Hugging Face layout: its folder, or its id in the Hugging Face cache, org/name[@revision].",
+            "A base model: a folder in the Hugging Face layout, a GGUF file, org/name[@revision] in the Hugging Face cache, or ollama:NAME[:TAG].",
             valueName: "model"))
     var model: String?
 
     @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
     var quantize: Quantization?
+
+    @Option(
+        help: ArgumentHelp(
+            "Tokenizer and chat template to pack in place of the model's: a folder or file that holds them, or an id.",
+            valueName: "path|id"))
+    var tokenizer: String?
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
     var output: String?
@@ -52,7 +58,7 @@ extension Quantization: ExpressibleByArgument {}
     /// looks like a model.
     private func checkCombination() throws {
         if verify != nil {
-            guard model == nil, output == nil, quantize == nil else {
+            guard model == nil, output == nil, quantize == nil, tokenizer == nil else {
                 throw ValidationError("--verify takes a packed file and nothing else")
             }
         } else if model == nil || output == nil {
@@ -76,8 +82,10 @@ extension Quantization: ExpressibleByArgument {}
 
     private func pack(_ model: String, into output: String) throws {
         let compute = try Compute(threads: threads ?? Compute.usableCores)
-        let path = try ModelPlaces(environment: ProcessInfo.processInfo.environment).base(model)
-        let packing = try ModelPacking(ModelFiles(path), quantization: quantize, on: compute)
+        let places = ModelPlaces(environment: ProcessInfo.processInfo.environment)
+        if let remark = try places.remark(onBase: model) { Terminal.note("model: \(remark)") }
+        let files = try ModelFiles(try places.base(model), tokenizer: try tokenizer.map(places.tokenizer))
+        let packing = try ModelPacking(files, quantization: quantize, on: compute)
         for warning in packing.warnings { Terminal.note("warning: \(warning)") }
         try packing.write(to: output, progress: Terminal.show)
     }

@@ -6,9 +6,10 @@ import DoraServe
 struct ModelFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The base model: a folder in the Hugging Face layout, a file that dora-pack wrote, or org/name[@revision].",
+            "The base model: a folder in the Hugging Face layout, a GGUF file, a file that dora-pack wrote, org/name[@revision], or ollama:NAME[:TAG].",
             discussion: """
-                Such an id is looked up in the Hugging Face cache; nothing is downloaded. Default: $DORA_MODEL, else the \
+                An id is looked up in the Hugging Face cache, a name in Ollama's store; nothing is downloaded. Of a GGUF \
+                file in parts, any part. Default: $DORA_MODEL, else the \
                 base that the --adapter options name, else the demo model. An adapter that is loaded later has no say.
                 """,
             valueName: "path|id"))
@@ -34,6 +35,11 @@ struct ModelFlags: ParsableArguments {
     var chatTemplate: String?
     @Option(
         help: ArgumentHelp(
+            "Tokenizer and chat template to use in place of the model's: a folder or file that holds them, or an id.",
+            valueName: "path|id"))
+    var tokenizer: String?
+    @Option(
+        help: ArgumentHelp(
             "Threads to compute with. Default: the cores this process may use.", valueName: "n"))
     var threads: String?
 
@@ -41,7 +47,7 @@ struct ModelFlags: ParsableArguments {
         [
             .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
             .head: list(head), .activations: list(activations), .kv: list(kv),
-            .chatTemplate: list(chatTemplate), .threads: list(threads),
+            .chatTemplate: list(chatTemplate), .tokenizer: list(tokenizer), .threads: list(threads),
         ]
     }
 }

@@ -1,5 +1,6 @@
 import DoraTensor
 import DoraText
+import FoundationEssentials
 import Testing
 
 @testable import DoraLoader
@@ -8,7 +9,9 @@ import Testing
 ///
 /// Seeded, so that a failure comes back; each round starts again from the sound file.
 @Suite struct FuzzTests {
-    private static let rounds = 100_000
+    /// `make check-fuzz` asks for more.
+    private static let rounds =
+        ProcessInfo.processInfo.environment["DORA_FUZZ_ROUNDS"].flatMap(Int.init) ?? 100_000
 
     /// SplitMix64.
     private struct Generator: RandomNumberGenerator {
@@ -55,6 +58,32 @@ import Testing
                 guard let tensor = file[name] else { continue }
                 if tensor.elementType.isFloat { _ = try tensor.floats() } else { _ = try tensor.integers() }
             }
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
+    /// Header, configuration, names, weights and tokenizer: all that a GGUF file is asked for.
+    @Test(arguments: ["gpt2", "llama"]) func ggufs(tokenizer: String) throws {
+        var builder = GGUFBuilder()
+        builder.addTokenizer(model: tokenizer)
+        builder["llama.rope.freq_base"] = .f32(500_000)
+        // A matrix in blocks; the others are there in their headers only.
+        builder.tensors = [
+            .init("token_embd.weight", [10, 32]), .init("rope_freqs.weight", [4], [1, 1, 2.6945297, 8]),
+        ]
+        builder[tensor: "token_embd.weight"].type = 2
+        builder[tensor: "token_embd.weight"].bytes = (0..<180).map { UInt8($0) }
+        let compute = try Compute(threads: 1)
+        let accepted = try fuzz(builder.bytes, seed: 6) { bytes in
+            let files = ModelFiles.gguf(try GGUFModel(bytes: bytes, path: "m.gguf"))
+            let model = try ModelConfiguration(files)
+            _ = try GenerationDefaults(files, configuration: model)
+            let checkpoint = try Checkpoint(files)
+            if let blocks = try checkpoint.blocks("model.embed_tokens.weight") {
+                let source = try BlockWeights(blocks, rows: model.vocabularySize, columns: model.hiddenSize)
+                _ = try source.packed(as: .q8, on: compute)
+            }
+            _ = try TokenizerFiles.load(files)?.encode("ab c<t>", addingSpecialTokens: true)
         }
         #expect((1..<Self.rounds).contains(accepted))
     }

@@ -10,7 +10,7 @@ import Testing
         "bf16", "biases", "f16", "fp4", "fp4-double", "gqa-f32", "int8", "int8-biases", "nf4", "nf4-double",
         "nf4-double-ragged", "nf4-ragged", "nf4-storage-bf16", "nf4-tied", "old-config", "sharded",
         "source-odd",
-        "source-odd-int8", "tied-f32",
+        "source-odd-int8", "tied-f32", "gguf-classic.gguf", "gguf-k.gguf", "gguf-split-00001-of-00003.gguf",
     ]
 
     @Test(arguments: bases) func aPackedBaseIsTheFoldersBitForBit(name: String) throws {

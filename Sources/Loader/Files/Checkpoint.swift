@@ -1,6 +1,7 @@
 package import DoraText
 
-/// A folder of base weights in the Hugging Face layout: `model.safetensors`, or shards and their index.
+/// The weights of a base: a folder in the Hugging Face layout, `model.safetensors` or shards and their index; a packed
+/// file; or a GGUF file.
 ///
 /// The index says which tensors there are; they are read from whichever shard holds them. What it lists and no shard
 /// holds is missed by those who need it, and a tensor that it does not list is left out, as transformers 5 does.
@@ -16,6 +17,16 @@ package struct Checkpoint: Sendable {
     private var storedNames: [String: String] = [:]
     /// Tensors that the index lists and no shard holds, with the shard in which it says they are.
     private let absent: [String: String]
+    private let gguf: GGUFModel?
+
+    init(_ files: ModelFiles) throws(LoadError) {
+        switch files {
+        case .folder(let folder): try self.init(folder: folder.path)
+        case .packed(let file): self.init(file.tensors, folder: file.path)
+        case .gguf(let model): self.init(model)
+        case .retokenized(let base, tokenizer: _): try self.init(base)
+        }
+    }
 
     package init(folder path: String) throws(LoadError) {
         let folder = Folder(path)
@@ -37,10 +48,22 @@ package struct Checkpoint: Sendable {
         absent = [:]
         shards = [file]
         shardOfName = Dictionary(uniqueKeysWithValues: file.names.map { ($0, 0) })
+        gguf = nil
+    }
+
+    init(_ model: GGUFModel) {
+        folder = model.path
+        names = model.tensorNames
+        unlisted = []
+        absent = [:]
+        shards = []
+        shardOfName = [:]
+        gguf = model
     }
 
     package subscript(name: String) -> TensorView? {
-        shardOfName[name].flatMap { shards[$0][storedNames[name] ?? name] }
+        if let gguf { return (try? gguf.tensor(name)) ?? nil }
+        return shardOfName[name].flatMap { shards[$0][storedNames[name] ?? name] }
     }
 
     /// The same tensors under other names, without those that have none.
@@ -55,13 +78,15 @@ package struct Checkpoint: Sendable {
         return Checkpoint(
             folder: folder, names: names.compactMap(rename),
             unlisted: unlisted.compactMap { tensor, file in rename(tensor).map { (tensor: $0, file: file) } },
-            shards: shards, shardOfName: pairs(shardOfName), absent: pairs(absent), storedNames: stored)
+            shards: shards, shardOfName: pairs(shardOfName), absent: pairs(absent), storedNames: stored,
+            gguf: gguf)
     }
 
     private init(
         folder: String, names: [String], unlisted: [(tensor: String, file: String)],
         shards: [SafetensorsFile],
-        shardOfName: [String: Int], absent: [String: String], storedNames: [String: String]
+        shardOfName: [String: Int], absent: [String: String], storedNames: [String: String],
+        gguf: GGUFModel?
     ) {
         self.folder = folder
         self.names = names
@@ -70,12 +95,32 @@ package struct Checkpoint: Sendable {
         self.shardOfName = shardOfName
         self.absent = absent
         self.storedNames = storedNames
+        self.gguf = gguf
     }
+
+    /// Whether it is there, in whatever format.
+    func contains(_ name: String) -> Bool { gguf?.contains(name) ?? (shardOfName[name] != nil) }
+
+    /// A matrix in the blocks of a GGUF file; nil if it is one of floats or not there.
+    func blocks(_ name: String) throws(LoadError) -> StoredBlocks? {
+        if let gguf { return try gguf.blocks(name) }
+        return try shardOfName[name].flatMap { index throws(LoadError) in
+            try shards[index].blocks(storedNames[name] ?? name)
+        }
+    }
+
+    /// Which row is which of a matrix of floats.
+    func rowOrder(of name: String) throws(LoadError) -> RowOrder { try gguf?.rowOrder(of: name) ?? .asStored }
 
     /// As `subscript`, for a tensor that must be there.
     /// - Throws: `LoadError` `.missing` that names the tensor.
     package func tensor(_ name: String) throws(LoadError) -> TensorView {
-        if let tensor = self[name] { return tensor }
+        if let tensor = try gguf?.tensor(name) ?? self[name] { return tensor }
+        if let blocks = try blocks(name) {
+            throw LoadError(
+                .unsupported, file: blocks.tensor.file, field: name, expected: "F32, F16 or BF16",
+                found: blocks.format.name, advice: "use a file in which only matrices are quantized")
+        }
         if let shard = absent[name] {
             throw LoadError(
                 .missing, file: folder, field: name,
@@ -129,6 +174,7 @@ extension Checkpoint {
                 ($0.tensor, $0.shard)
             })
         self.shards = shards
+        gguf = nil
         shardOfName = found.filter { listed.contains($0.key) }
     }
 

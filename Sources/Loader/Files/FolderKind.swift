@@ -51,7 +51,7 @@ enum FolderKind: Equatable {
                     "a model in Meta's own layout",
                     "give the folder of its Hugging Face version, with config.json"
                 )
-            case .gguf: ("a folder of GGUF files", "give the model's Hugging Face version")
+            case .gguf: ("a folder of GGUF files", "give one of the files itself, or the first part of one")
             case .cached(let id): ("a repository of the Hugging Face cache", "give its id, \(id)")
             }
         return LoadError(.unsupported, file: path, "this is \(kind), not \(wanted.rawValue)", advice: advice)

@@ -39,7 +39,7 @@ extension HubCache {
     }
 
     /// A service may run without `HOME`.
-    private static func home(_ environment: [String: String]) -> String? {
+    static func home(_ environment: [String: String]) -> String? {
         if let home = environment["HOME"], !home.isEmpty { return home }
         return getpwuid(getuid()).flatMap { $0.pointee.pw_dir.map { String(cString: $0) } }
     }

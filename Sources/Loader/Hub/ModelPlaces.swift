@@ -5,10 +5,16 @@ import Glibc
 /// the Hugging Face cache holds under that id. Nothing is downloaded.
 package struct ModelPlaces: Sendable {
     package let cache: HubCache
+    private let ollama: OllamaStore
 
-    package init(_ cache: HubCache) { self.cache = cache }
+    package init(_ cache: HubCache, ollama: OllamaStore = OllamaStore([])) {
+        self.cache = cache
+        self.ollama = ollama
+    }
 
-    package init(environment: [String: String]) { self.init(HubCache(environment: environment)) }
+    package init(environment: [String: String]) {
+        self.init(HubCache(environment: environment), ollama: OllamaStore(environment: environment))
+    }
 
     /// The id that a text means: none where a file or folder of that name is there.
     package static func hubID(_ text: String) -> HubID? { Folder(text).isThere ? nil : HubID(text) }
@@ -16,8 +22,26 @@ package struct ModelPlaces: Sendable {
     /// A base model: a folder or a packed file. What is neither there nor an id stays as it is, for those who open it.
     /// - Throws: `LoadError` with the command that fetches what the cache lacks.
     package func base(_ text: String) throws(LoadError) -> String {
+        if let name = ollamaName(text) { return try ollama.model(name).path }
         guard let id = Self.hubID(text) else { return text }
         return try base(id)
+    }
+
+    /// What is worth saying of a base that was found under a name of Ollama's; nil for any other.
+    package func remark(onBase text: String) throws(LoadError) -> String? {
+        guard let name = ollamaName(text) else { return nil }
+        let others = try ollama.model(name).otherLayers
+        return others.isEmpty ? text : "\(text); not used: its \(others.joined(separator: ", "))"
+    }
+
+    private func ollamaName(_ text: String) -> String? {
+        Folder(text).isThere ? nil : OllamaStore.name(in: text)
+    }
+
+    /// A tokenizer: a folder or file that holds one, or the snapshot of an id, which need hold nothing else.
+    package func tokenizer(_ text: String) throws(LoadError) -> String {
+        guard let id = Self.hubID(text) else { return text }
+        return try cache.snapshot(id)
     }
 
     func base(_ id: HubID) throws(LoadError) -> String {

@@ -43,12 +43,15 @@ package struct ModelPacking {
             tensors: matrices.flatMap(\.tensors) + rows.map { PackedTensor($0.name, $0.tensor) }
                 + small.map { PackedTensor(name: $0.name, elementType: .u8, shape: [$0.bytes.count]) },
             metadata: [(PackedHeader.baseKey, baseName)]
-                + matrices.map { (PackedHeader.matrixKey($0.module), $0.description) })
+                + matrices.map { (PackedHeader.matrixKey($0.module), $0.description) }
+                + rows.compactMap { row in
+                    row.blocks.map { (PackedHeader.blocksKey(row.name), $0.name) }
+                })
         for (index, matrix) in matrices.enumerated() {
             try progress(LoadProgress(stage: "packing", done: index, total: matrices.count + rows.count))
             try matrix.write(to: writer, on: compute)
         }
-        for (index, (name, tensor)) in rows.enumerated() {
+        for (index, (name, tensor, _)) in rows.enumerated() {
             try progress(
                 LoadProgress(
                     stage: "packing", done: matrices.count + index, total: matrices.count + rows.count))
@@ -67,7 +70,7 @@ package struct ModelPacking {
     }
 
     private var baseName: String {
-        guard case .folder(let folder) = files else { return files.baseName }
+        guard case .folder(let folder) = files.base else { return files.baseName }
         return HubCache.repository(ofSnapshot: folder.path) ?? folder.name
     }
 
@@ -86,7 +89,7 @@ package struct ModelPacking {
     }
 
     /// What is not packed: embedding, norms, biases, and V of a matrix whose stored format rounds it.
-    private func rowTensors() throws(LoadError) -> [(name: String, tensor: TensorView)] {
+    private func rowTensors() throws -> [(name: String, tensor: TensorView, blocks: BlockFormat?)] {
         var names: [String] = []
         for module in inventory.modules {
             switch module.kind {
@@ -103,7 +106,8 @@ package struct ModelPacking {
                     _ = try reader.vector(name, [module.outputs])
                     names.append(name)
                 }
-                if let record = matrix(module), !record.isExact, reader.checkpoint[module.weightName] != nil {
+                if let record = matrix(module), !record.isExact, reader.checkpoint.contains(module.weightName)
+                {
                     names.append(module.weightName)
                 }
             }
@@ -111,7 +115,12 @@ package struct ModelPacking {
         // A tied embedding and head may be one tensor under the head's name.
         var seen: Set<String> = []
         names = names.filter { seen.insert($0).inserted }
-        return try names.map { name throws(LoadError) in (name, try reader.checkpoint.tensor(name)) }
+        return try names.map { name in
+            guard let blocks = try reader.checkpoint.blocks(name) else {
+                return (name, try reader.checkpoint.tensor(name), nil)
+            }
+            return (name, try blocks.inOrder(), blocks.format)
+        }
     }
 }
 

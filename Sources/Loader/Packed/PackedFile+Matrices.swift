@@ -5,9 +5,9 @@ import DoraText
 /// 4 bits also the type that V is rounded to, and for nested scales the blocks of 64 weights in a group.
 extension PackedFile {
     /// The matrix of a linear module; nil when the file holds it in rows, or not at all.
-    /// - Parameter dense: finds V of a matrix whose tiles are rounded.
+    /// - Parameter rows: finds V of a matrix whose tiles are rounded.
     func weights(
-        of module: ModuleInventory.Module, dense: () throws(LoadError) -> DenseWeights
+        of module: ModuleInventory.Module, rows: () throws(LoadError) -> any WeightSource
     ) throws -> PackedWeights? {
         let key = PackedHeader.matrixKey(module.name)
         guard let text = tensors.metadata[key] else { return nil }
@@ -19,7 +19,7 @@ extension PackedFile {
         case ("f16", 1): (format, values) = (.f16, .tiles)
         case ("bf16", 1): (format, values) = (.bf16, .tiles)
         case ("int8", 1): (format, values) = (.q8Row, .tiles)
-        case ("q8", 1): (format, values) = (.q8, .rows(try dense()))
+        case ("q8", 1): (format, values) = (.q8, .rows(try rows()))
         case ("q4", 2):
             let fourBit = try fourBitValues(of: module, elementType: words[1], key)
             (format, values) = (.q4(fourBit.code.codebook), .fourBit(fourBit))

@@ -22,6 +22,8 @@ enum PackedHeader {
     static func digestKey(_ tensor: String) -> String { "sha256:\(tensor)" }
     /// Metadata key of what a module's matrix is made of.
     static func matrixKey(_ module: String) -> String { "matrix:\(module)" }
+    /// Metadata key of the format of a tensor that holds blocks.
+    static func blocksKey(_ tensor: String) -> String { "blocks:\(tensor)" }
 
     static func hexadecimal(_ digest: SHA256.Digest) -> String {
         digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
@@ -132,7 +134,7 @@ enum PackedHeader {
             .unsupported, file: file, "this is no file that dora-pack wrote",
             advice: isSafetensors
                 ? "give the folder that a checkpoint lies in, or pack that folder"
-                : "give a folder in the Hugging Face layout, or a packed file")
+                : "give a folder in the Hugging Face layout, a GGUF file or a packed file")
     }
 }
 

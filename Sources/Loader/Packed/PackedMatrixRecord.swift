@@ -7,7 +7,7 @@ struct PackedMatrixRecord {
     let format: MatrixFormat
 
     /// Whether V follows from what is stored.
-    var isExact: Bool { format == source.nativeFormat }
+    var isExact: Bool { source.isExact(in: format) }
 
     /// What the metadata say of it.
     var description: String {

@@ -9,7 +9,7 @@ package struct PackedWeights: WeightSource {
         /// Their indices' values, rounded as these say.
         case fourBit(FourBitValues)
         /// Beside the tiles, which are rounded.
-        case rows(DenseWeights)
+        case rows(any WeightSource)
     }
 
     let matrix: PackedMatrix
@@ -24,12 +24,16 @@ package struct PackedWeights: WeightSource {
     }
 
     package var nativeFormat: MatrixFormat {
-        if case .rows(let dense) = values { dense.nativeFormat } else { matrix.format }
+        if case .rows(let source) = values { source.nativeFormat } else { matrix.format }
+    }
+
+    package func isExact(in format: MatrixFormat) -> Bool {
+        if case .rows(let source) = values { source.isExact(in: format) } else { format == matrix.format }
     }
 
     package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
-        if case .rows(let dense) = values {
-            dense.decode(rows: rows, into: out, on: compute)
+        if case .rows(let source) = values {
+            source.decode(rows: rows, into: out, on: compute)
             return
         }
         let height = PackedMatrix.tileRows
@@ -58,7 +62,7 @@ package struct PackedWeights: WeightSource {
 
     /// Pages of the tiles stay: whoever runs the base uses them. Those of V beside them go.
     package func dropPages(rows: Range<Int>) {
-        if case .rows(let dense) = values { dense.dropPages(rows: rows) }
+        if case .rows(let source) = values { source.dropPages(rows: rows) }
     }
 
     /// A whole tile, `[16, columns]`.

@@ -15,7 +15,7 @@ package struct AdapterTokenizerFiles: Sendable {
     /// Of the files together.
     package let byteCount: Int
 
-    private static let vocabularies = ["tokenizer.json", "tokenizer.model"]
+    private static let vocabularies = ModelFiles.vocabularyNames
     private static let companions = [
         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     ]

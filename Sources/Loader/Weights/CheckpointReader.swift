@@ -12,15 +12,8 @@ struct CheckpointReader {
     private let visionTensors: Int
 
     init(_ files: ModelFiles, inventory: ModuleInventory, quantization: Quantization?) throws(LoadError) {
-        let stored: Checkpoint
-        switch files {
-        case .folder(let folder):
-            stored = try Checkpoint(folder: folder.path)
-            packed = nil
-        case .packed(let file):
-            stored = Checkpoint(file.tensors, folder: file.path)
-            packed = file
-        }
+        let stored = try Checkpoint(files)
+        packed = if case .packed(let file) = files.base { file } else { nil }
         checkpoint =
             inventory.isMultimodal
             ? stored.renamed { MultimodalNames.isVision($0) ? nil : MultimodalNames.plain($0) } : stored
@@ -36,8 +29,8 @@ struct CheckpointReader {
             switch module.kind {
             case .norm: continue
             case .embedding:
-                sources[module.name] = try DenseWeights(
-                    checkpoint.tensor(embeddingName), rows: module.inputs, columns: module.outputs)
+                sources[module.name] = try matrix(
+                    embeddingName, rows: module.inputs, columns: module.outputs)
             case .linear: sources[module.name] = try linear(module, on: compute)
             }
         }
@@ -47,7 +40,8 @@ struct CheckpointReader {
     /// The tensor of the embedding. Where it is tied to the head, some files hold the one tensor under the head's name.
     var embeddingName: String {
         let (own, head) = (ModuleInventory.embedding + ".weight", ModuleInventory.head + ".weight")
-        return inventory.tiesWordEmbeddings && checkpoint[own] == nil && checkpoint[head] != nil ? head : own
+        return inventory.tiesWordEmbeddings && !checkpoint.contains(own) && checkpoint.contains(head)
+            ? head : own
     }
 
     private func linear(
@@ -56,7 +50,7 @@ struct CheckpointReader {
         let (rows, columns) = (module.outputs, module.inputs)
         if let packed {
             try refuseQuantizingPacked()
-            let matrix = try packed.weights(of: module) { () throws(LoadError) in try dense(module) }
+            let matrix = try packed.weights(of: module) { () throws(LoadError) in try plain(module) }
             if let matrix { return matrix }
         }
         if let state = FourBitWeights.stateName(of: module.name, in: checkpoint) {
@@ -71,15 +65,19 @@ struct CheckpointReader {
                 weight: weight, rowMaxima: checkpoint.tensor("\(module.name).SCB"), rows: rows,
                 columns: columns)
         }
-        let weights = try dense(module)
+        let weights = try plain(module)
         guard let quantization, module.name != ModuleInventory.head else { return weights }
-        return try quantization.quantize(weights, on: compute)
+        guard let dense = weights as? DenseWeights else {
+            try refuseQuantizingAgain(module.weightName)
+            return weights
+        }
+        return try quantization.quantize(dense, on: compute)
     }
 
-    /// A matrix of floats; a head without one of its own shares the embedding's.
-    private func dense(_ module: ModuleInventory.Module) throws(LoadError) -> DenseWeights {
+    /// A matrix of floats or in blocks; a head without one of its own shares the embedding's.
+    private func plain(_ module: ModuleInventory.Module) throws(LoadError) -> any WeightSource {
         var name = module.weightName
-        if checkpoint[name] == nil, module.name == ModuleInventory.head {
+        if !checkpoint.contains(name), module.name == ModuleInventory.head {
             guard inventory.tiesWordEmbeddings else {
                 throw missing(
                     name,
@@ -88,8 +86,15 @@ struct CheckpointReader {
             }
             name = embeddingName
         }
+        return try matrix(name, rows: module.outputs, columns: module.inputs)
+    }
+
+    private func matrix(_ name: String, rows: Int, columns: Int) throws(LoadError) -> any WeightSource {
+        if let blocks = try checkpoint.blocks(name) {
+            return try BlockWeights(blocks, rows: rows, columns: columns)
+        }
         return try DenseWeights(
-            checkpoint.tensor(name), rows: module.outputs, columns: module.inputs)
+            checkpoint.tensor(name), rows: rows, columns: columns, order: checkpoint.rowOrder(of: name))
     }
 
     private func missing(

@@ -6,9 +6,12 @@ package struct DenseWeights: WeightSource {
     package let tensor: TensorView
     package let rows: Int
     package let columns: Int
+    private let order: RowOrder
 
     /// - Throws: `LoadError` `.mismatch` unless the tensor holds `[rows, columns]` floats.
-    package init(_ tensor: TensorView, rows: Int, columns: Int) throws(LoadError) {
+    package init(
+        _ tensor: TensorView, rows: Int, columns: Int, order: RowOrder = .asStored
+    ) throws(LoadError) {
         guard tensor.shape == [rows, columns], tensor.elementType.isFloat else {
             throw LoadError(
                 .mismatch, file: tensor.file, field: tensor.name, expected: "floats [\(rows), \(columns)]",
@@ -18,6 +21,7 @@ package struct DenseWeights: WeightSource {
         self.tensor = tensor
         self.rows = rows
         self.columns = columns
+        self.order = order
     }
 
     /// The narrowest format that holds every value of the element type.
@@ -35,7 +39,20 @@ package struct DenseWeights: WeightSource {
 
     /// Elements of the flattened matrix.
     func decode(elements: Range<Int>, into out: UnsafeMutablePointer<Float>) {
-        tensor.convert(elements, into: UnsafeMutableBufferPointer(start: out, count: elements.count))
+        guard order != .asStored else {
+            tensor.convert(elements, into: UnsafeMutableBufferPointer(start: out, count: elements.count))
+            return
+        }
+        var start = elements.lowerBound
+        while start < elements.upperBound {
+            let (row, column) = start.quotientAndRemainder(dividingBy: columns)
+            let count = min(columns - column, elements.upperBound - start)
+            let stored = order.storedRow(of: row) * columns + column
+            tensor.convert(
+                stored..<stored + count,
+                into: UnsafeMutableBufferPointer(start: out + (start - elements.lowerBound), count: count))
+            start += count
+        }
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {

@@ -5,8 +5,10 @@ package import DoraTensor
 package protocol WeightSource: Sendable {
     var rows: Int { get }
     var columns: Int { get }
-    /// The format that stores the matrix as the checkpoint holds it.
+    /// The format that stores the matrix as the checkpoint holds it, or comes closest to it.
     var nativeFormat: MatrixFormat { get }
+    /// Whether a matrix stored in the format stands for exactly V.
+    func isExact(in format: MatrixFormat) -> Bool
     /// What the codes of `nativeFormat` stand for where that has 4 bits; elsewhere the tiles say it all.
     var fourBitValues: FourBitValues? { get }
     /// The matrix as it lies in a packed file already; nil where it has to be packed.
@@ -22,6 +24,7 @@ package protocol WeightSource: Sendable {
 extension WeightSource {
     package var fourBitValues: FourBitValues? { nil }
     package var stored: PackedMatrix? { nil }
+    package func isExact(in format: MatrixFormat) -> Bool { format == nativeFormat }
 
     /// The rows of a tile that exist.
     package func rowRange(ofTile tile: Int) -> Range<Int> {

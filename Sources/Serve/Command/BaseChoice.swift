@@ -3,9 +3,9 @@ package import DoraLoader
 /// Which base model a command runs: the one that it is given, else the one that its adapters were trained on, else the
 /// demo model. An adapter that is loaded later has no say.
 package struct BaseChoice: Equatable, Sendable {
-    /// Of a folder or a packed file.
+    /// Of a folder, a packed or a GGUF file.
     package let path: String
-    /// Why this one; nil if it was given.
+    /// Why this one; nil if it was given as it is.
     package let reason: String?
 
     /// - Parameters:
@@ -17,7 +17,7 @@ package struct BaseChoice: Equatable, Sendable {
         given: String?, adapters: [String], places: ModelPlaces, demo: String? = BundledModel.find()
     ) throws {
         if let given {
-            self.init(path: try places.base(given), reason: nil)
+            self.init(path: try places.base(given), reason: try places.remark(onBase: given))
         } else if adapters.isEmpty {
             guard let demo else { throw Self.problem("give one, or set DORA_MODEL; no demo model was found") }
             self.init(path: demo, reason: "the demo model, as neither a model nor an adapter was given")

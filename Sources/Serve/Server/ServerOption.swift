@@ -1,7 +1,8 @@
 /// The options of `dora-serve`, as the command line spells them. In the environment an option is
 /// `DORA_` and its name in capitals (`DORA_MAX_QUEUE`), in a configuration file its name is a key.
 package enum ServerOption: String, CaseIterable, Sendable {
-    case model, adapter, listen, context, memory, quantize, weights, merged, head, activations, kv, threads
+    case model, adapter, listen, context, memory, quantize, weights, merged, head, activations, kv, threads,
+        tokenizer
     case chatTemplate = "chat-template"
     case adapterRoot = "adapter-root"
     case adapterScale = "adapter-scale"

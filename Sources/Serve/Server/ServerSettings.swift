@@ -43,7 +43,10 @@ package struct ServerSettings: Sendable {
             activations: try options.choice(.activations, as: ModelSettings.Activations.self) ?? .auto,
             context: try options.int(.context, in: 1...Int.max),
             threads: try options.int(.threads, in: 1...1024),
-            chatTemplate: options.string(.chatTemplate))
+            chatTemplate: options.string(.chatTemplate),
+            tokenizer: try options.string(.tokenizer).map { text throws(LoadError) in
+                try places.tokenizer(text)
+            })
         try readRoot(options)
         addresses = try options.addresses(.listen)
         http = try HTTPSettings(options, model: base.path, adapters: engine.adapters.map(\.name))

@@ -2,6 +2,8 @@
 package struct JSONNumber: Equatable, Sendable {
     package let text: String
 
+    package init(text: String) { self.text = text }
+
     package var int: Int? { Int(text) ?? exactDouble }
     package var double: Double? { Double(text) }
 
@@ -19,6 +21,11 @@ package enum JSONValue: Equatable, Sendable {
     case string(String)
     case array([JSONValue])
     case object(JSONObject)
+
+    package static func integer(_ value: Int) -> JSONValue { .number(JSONNumber(text: "\(value)")) }
+
+    /// - Parameter value: finite, since JSON has no other numbers.
+    package static func decimal(_ value: Double) -> JSONValue { .number(JSONNumber(text: "\(value)")) }
 
     /// Parses one document; a duplicate key is an error.
     package init(parsing bytes: [UInt8], allowsNonFinite: Bool = false) throws {

@@ -41,8 +41,11 @@ extension PipelineTokenizer {
         let model = SentencePieceModel(library)
         let addsSpace = try fields.bool("add_prefix_space") ?? options.addsDummyPrefix
         let isLegacy = try fields.bool("legacy") ?? false
-        self.init(model: model, decoder: .sentencePiece(dropsFirstSpace: addsSpace))
+        // The key of GGUF files: unlike the other it puts a space before every text, also one that begins with a space.
+        let prependsSpace = try fields.bool("add_space_prefix") ?? false
+        self.init(model: model, decoder: .sentencePiece(dropsFirstSpace: addsSpace || prependsSpace))
         normalizer = options.dropsLeadingSpaces ? .spaced(.collapse) : nil
+        if prependsSpace { normalizer = .prepend([UInt8(ascii: " ")]) }
         preTokenizer = .metaspace(
             Metaspace(
                 replacement: SentencePieces.space,

@@ -92,6 +92,12 @@ for _base in ("int8-biases", "fp4-double", "nf4-storage-bf16", "nf4-storage-f32"
 for _base in ("source-f32", "source-f16", "source-bf16", "source-odd"):
     CONFIGS[f"dora-qv-{_base}"] = (f"{_base}-nf4", SMALL)
 
+CONFIGS |= {
+    "dora-all-gguf": ("gguf-classic.gguf", dict(DORA, r=3, target_modules=ALL)),
+    "dora-head-gguf": ("gguf-k.gguf", dict(DORA, target_modules=["q_proj", "k_proj", "embed_tokens", "lm_head"])),
+    "dora-qkv-gguf": ("gguf-split-00001-of-00003.gguf", FINLORA),
+}
+
 # Trained after `resize_token_embeddings` to so many rows: added tokens, or unused rows cut off. The bases have 128.
 RESIZED = {
     "dora-resized-save": 131, "dora-resized-save-tied": 131, "dora-resized-factors": 133,

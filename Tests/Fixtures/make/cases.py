@@ -2,6 +2,7 @@
 
 import adapters
 import bases
+import gguf_bases
 import methods
 import spellings
 
@@ -17,6 +18,9 @@ NOTES = {
     "f16": "F16 checkpoint",
     "sharded": "BF16 shards and an index",
     "old-config": "Llama-2-style config: no head_dim, no num_key_value_heads, legacy rope_scaling.type",
+    "gguf-classic.gguf": "GGUF of 32-weight blocks and floats, Llama 3's rope scaling as divisors",
+    "gguf-k.gguf": "GGUF of K and IQ4_XS blocks, tied",
+    "gguf-split-00001-of-00003.gguf": "GGUF in three parts, F16, biases, linear rope scaling",
     "dora-qkv": "DoRA on q, k, v with r 8 and alpha 16, as FinLoRA trains it",
     "dora-qv": "DoRA on q, v with r 4 and alpha 8",
     "dora-rslora": "scaling alpha / sqrt(r)",
@@ -136,7 +140,7 @@ def all_cases():
         cases.append(dict(
             case=case, base=base, adapter=expression(adapter), quantize=quantize, description=text, weights=weights, source=original(adapter)))
 
-    for base in [*bases.DENSE, *bases.QUANTIZED]:
+    for base in [*bases.DENSE, *bases.QUANTIZED, *gguf_bases.BASES]:
         add(base)
     for adapter, (base, _) in adapters.CONFIGS.items():
         if not base.startswith("source-"):

@@ -56,8 +56,12 @@ def dense_weights(folder):
 
 
 def dense_model(folder):
-    """A plain float32 LlamaForCausalLM with the weights of a folder, quantized or not."""
+    """A plain float32 LlamaForCausalLM with the weights of a folder, quantized or not, or of a GGUF file."""
     folder = Path(folder)
+    if folder.suffix == ".gguf":
+        import gguf_bases
+
+        return gguf_bases.dense_model(folder)
     config = AutoConfig.from_pretrained(folder)
     if hasattr(config, "quantization_config"):
         del config.quantization_config

@@ -1,0 +1,99 @@
+/// "K" blocks of 256 weights: an F16 scale for all, and small integers that multiply it for 16 or 32 weights each.
+///
+/// Source: gguf-py `quants.py`.
+extension BlockFormat {
+    static let q2_K = BlockFormat("Q2_K", id: 10, length: 256, bytes: 84) { block, out in
+        let (scale, minimum) = (half(block, 80), half(block, 82))
+        for group in 0..<16 {
+            let factor = scale * Float(block[group] & 15)
+            let shift = minimum * Float(block[group] >> 4)
+            let (codes, bits) = twoBits(block + 16, group)
+            for index in 0..<16 {
+                out[16 * group + index] = factor * Float(codes[index] &>> bits & 3) - shift
+            }
+        }
+    }
+
+    static let q3_K = BlockFormat("Q3_K", id: 11, length: 256, bytes: 110) { block, out in
+        let scale = half(block, 108)
+        let scales = block + 96
+        for group in 0..<16 {
+            let low = scales[group % 8] &>> UInt8(group / 8 * 4) & 15
+            let high = scales[8 + group % 4] &>> UInt8(group / 4 * 2) & 3
+            let factor = scale * Float(Int(low | high << 4) - 32)
+            let (codes, bits) = twoBits(block + 32, group)
+            let mask = UInt8(1) &<< UInt8(group / 2)
+            let thirdBits = block + group % 2 * 16
+            for index in 0..<16 {
+                // A third bit that is not set takes four off.
+                let offset = thirdBits[index] & mask == 0 ? 4 : 0
+                out[16 * group + index] = factor * Float(Int(codes[index] &>> bits & 3) - offset)
+            }
+        }
+    }
+
+    static let q4_K = BlockFormat("Q4_K", id: 12, length: 256, bytes: 144) { block, out in
+        for group in 0..<8 {
+            let (factor, shift) = factorAndShift(block, group)
+            let codes = block + 16 + group / 2 * 32
+            let bits = UInt8(group % 2 * 4)
+            for index in 0..<32 {
+                out[32 * group + index] = factor * Float(codes[index] &>> bits & 15) - shift
+            }
+        }
+    }
+
+    static let q5_K = BlockFormat("Q5_K", id: 13, length: 256, bytes: 176) { block, out in
+        for group in 0..<8 {
+            let (factor, shift) = factorAndShift(block, group)
+            let fifthBits = block + 16
+            let codes = block + 48 + group / 2 * 32
+            let bits = UInt8(group % 2 * 4)
+            for index in 0..<32 {
+                let high = (fifthBits[index] &>> UInt8(group) & 1) &<< 4
+                out[32 * group + index] = factor * Float(codes[index] &>> bits & 15 | high) - shift
+            }
+        }
+    }
+
+    static let q6_K = BlockFormat("Q6_K", id: 14, length: 256, bytes: 210) { block, out in
+        let scale = half(block, 208)
+        for group in 0..<16 {
+            let factor = scale * Float(Int8(bitPattern: block[192 + group]))
+            // A half of the block has 128 weights: 64 bytes of low bits, 32 of high ones.
+            let (side, part) = (group / 8, group % 8)
+            let low = block + 64 * side + part % 4 * 16
+            let lowBits = UInt8(part / 4 * 4)
+            let high = block + 128 + 32 * side + part % 2 * 16
+            let highBits = UInt8(part / 2 * 2)
+            for index in 0..<16 {
+                let code = low[index] &>> lowBits & 15 | (high[index] &>> highBits & 3) &<< 4
+                out[16 * group + index] = factor * Float(Int(code) - 32)
+            }
+        }
+    }
+
+    /// Where sixteen codes of two bits stand, and by how much they are shifted.
+    @inline(__always)
+    private static func twoBits(
+        _ codes: UnsafePointer<UInt8>, _ group: Int
+    ) -> (codes: UnsafePointer<UInt8>, bits: UInt8) {
+        (codes + group / 8 * 32 + group % 2 * 16, UInt8(group % 8 / 2 * 2))
+    }
+
+    /// Scale and minimum of 32 weights: six bits of each in twelve bytes, those of the last four groups in two parts.
+    @inline(__always)
+    private static func factorAndShift(
+        _ block: UnsafePointer<UInt8>, _ group: Int
+    ) -> (factor: Float, shift: Float) {
+        let bytes = block + 4
+        let (scale, minimum) =
+            group < 4
+            ? (bytes[group] & 63, bytes[group + 4] & 63)
+            : (
+                bytes[group + 4] & 15 | (bytes[group - 4] >> 6) << 4,
+                bytes[group + 4] >> 4 | (bytes[group] >> 6) << 4
+            )
+        return (half(block, 0) * Float(scale), half(block, 2) * Float(minimum))
+    }
+}

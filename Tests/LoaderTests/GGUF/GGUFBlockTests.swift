@@ -1,0 +1,61 @@
+import DoraTensor
+import DoraText
+import Testing
+
+@testable import DoraLoader
+
+/// Each type of weights decodes to gguf-py's own floats, bit for bit, whatever its bits are (`gguf_bases.py`).
+@Suite struct GGUFBlockTests {
+    private static let path = Fixtures.folder + "/gguf/blocks"
+
+    @Test(arguments: BlockFormat.all.map(\.name)) func blocksDecodeAsInTheReference(name: String) throws {
+        let file = try GGUFFile(path: Self.path + ".gguf")
+        let expected = try #require(try SafetensorsFile(path: Self.path + ".safetensors")[name]).floats()
+        let format = try #require(file.format(of: name))
+        #expect(format.name == name)
+        let view = try #require(try file.view(of: name, as: name))
+        let source: any WeightSource =
+            format.elementType == nil
+            ? try BlockWeights(
+                StoredBlocks(tensor: view, format: format, order: .asStored), rows: 3, columns: 256)
+            : try DenseWeights(view, rows: 3, columns: 256)
+        let compute = try Compute(threads: 1)
+        var found = [Float](repeating: .nan, count: 3 * 256)
+        found.withUnsafeMutableBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            source.decode(rows: 2..<3, into: start + 512, on: compute)
+            source.decode(rows: 0..<2, into: start, on: compute)
+        }
+        #expect(found.map(\.bitPattern) == expected.map(\.bitPattern))
+        #expect(Set(found).count > 60)
+    }
+
+    /// Q8 cannot hold what the blocks say, so whoever needs V must ask for more.
+    @Test func onlyFloatsKeepBlocksExactly() throws {
+        let file = try GGUFFile(path: Self.path + ".gguf")
+        let view = try #require(try file.view(of: "Q4_K", as: "w"))
+        let source = try BlockWeights(
+            StoredBlocks(tensor: view, format: .q4_K, order: .asStored), rows: 3, columns: 256)
+        #expect(source.nativeFormat == .q8 && !source.isExact(in: .q8) && source.isExact(in: .f32))
+        expectRefusal(.mismatch, naming: ["w", "Q4_K [3, 512]", "Q4_K [3, 256]"]) {
+            _ = try BlockWeights(
+                StoredBlocks(tensor: view, format: .q4_K, order: .asStored), rows: 3, columns: 512)
+        }
+    }
+
+    /// Rows 0 1 2 3 of a head of 8 belong to the first halves of its pairs: the file has them at 0 2 4 6.
+    @Test func interleavedRowsAreFound() throws {
+        let order = RowOrder.interleaved(headSize: 8)
+        #expect((0..<16).map(order.storedRow) == [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15])
+        let view = try TensorView(
+            name: "w", file: "f", shape: [16, 2], floats: (0..<32).map(Float.init))
+        let source = try DenseWeights(view, rows: 16, columns: 2, order: order)
+        // From the middle of a row to the middle of another.
+        var found = [Float](repeating: 0, count: 5)
+        found.withUnsafeMutableBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            source.decode(elements: 5..<10, into: start)
+        }
+        #expect(found == [9, 12, 13, 2, 3])
+    }
+}
