@@ -37,7 +37,7 @@ def offline(monkeypatch, tmp_path):
 
 def test_log_likelihoods_are_those_of_scores(server, tmp_path):
     results, samples = evaluate(server, "local-completions", "dora_choices", tmp_path)
-    assert results["acc,none"] > 0.8
+    assert results["acc,none"] > 0.6
     compared = 0
     for sample in samples:
         for request, response in zip(sample["arguments"], sample["resps"]):

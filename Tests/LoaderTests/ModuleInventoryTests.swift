@@ -36,7 +36,7 @@ import Testing
 
     @Test(
         .enabled(if: Fixtures.areThere, "Tests/Fixtures is not there"),
-        arguments: Set(Fixtures.pairs.map(\.base)).sorted())
+        arguments: Set(Fixtures.pairs.map(\.base)).filter { !$0.hasSuffix(".gguf") }.sorted())
     func everyUnquantizedTensorOfAFixtureHasTheShapeOfItsModule(base: String) throws {
         let folder = Fixtures.folder + "/bases/" + base
         let checkpoint = try Checkpoint(folder: folder)
