@@ -1,4 +1,4 @@
-"""What HTTP costs over the line protocol:  python3 Benchmarks/http.py [--model MODEL] [--adapter ADAPTER]
+"""What HTTP costs over the line protocol:  python3 Benchmarks/protocols.py [--model MODEL] [--adapter ADAPTER]
 
 One server, both protocols, the same requests in turns; medians, and ratios within a round. Needs only the standard
 library, and Debian's wrk for the rates. Without a model: the demo model, whose steps take a tenth of a millisecond, so
@@ -91,9 +91,12 @@ def main():
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--build", default=REPOSITORY / ".build/release")
     options = parser.parse_args()
-    root = tempfile.mkdtemp()
+    root = tempfile.mkdtemp(dir=pathlib.Path(options.adapter).resolve().parent.parent)
     for number in range(10_000):
-        os.symlink(pathlib.Path(options.adapter).resolve(), f"{root}/a{number:05}")
+        # Links out of a root are not followed; the files take no room twice.
+        os.mkdir(f"{root}/a{number:05}")
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            os.link(pathlib.Path(options.adapter).resolve() / name, f"{root}/a{number:05}/{name}")
     http_port, line_port = free_port(), free_port()
     server = subprocess.Popen(
         [f"{options.build}/dora-serve", "--model", options.model, "--adapter", f"x={options.adapter}", "--adapter-root", root,
