@@ -6,7 +6,8 @@ import Glibc
 
 /// Ctrl-C as a call, for as long as it lives, on a thread of its own.
 package final class Interrupts: Sendable {
-    // Unsafe only in the eyes of the compiler: nobody but `stop` touches it again.
+    // Unsafe only in the eyes of the compiler: a constant, set up before anybody else has the object; afterwards only
+    // cancelled, which Dispatch allows from any thread.
     nonisolated(unsafe) private let source: any DispatchSourceSignal
 
     /// - Parameter action: called at every Ctrl-C.

@@ -2,8 +2,10 @@ import Dispatch
 import DoraText
 
 /// Where entries of a conversation come from: a terminal with an editor, or lines of any other input.
+///
+/// `@unchecked Sendable`: what changes is private, written by `init` and then only within `next`, whose work runs on the
+/// serial `queue`; `wait` and `close` use the terminal alone, a constant that is `Sendable` by itself.
 final class ConversationReader: @unchecked Sendable {
-    // Unchecked: only `queue` touches what changes.
     enum Event: Sendable, Equatable {
         case entry(ConversationInput.Entry)
         /// Ctrl-C where nothing was typed.

@@ -19,7 +19,8 @@ final class InputTerminal: Sendable {
     /// Where what is typed is shown.
     private let screen: Int32
     private let isLeft = Mutex(false)
-    // Unsafe only in the eyes of the compiler: they are cancelled once, at the end.
+    // Unsafe only in the eyes of the compiler: written in `init` alone, before anybody else has the object, and kept only
+    // so that the sources live; nothing reads it.
     nonisolated(unsafe) private var signals: [any DispatchSourceSignal] = []
 
     /// Nil if standard input, or what could show it, is no terminal.

@@ -69,8 +69,9 @@ struct RequestFile {
 }
 
 /// The same, read on a thread of its own: whoever writes the file may take his time.
+///
+/// `@unchecked Sendable`: the file is private, given away by whoever made this, and then only read on the serial `queue`.
 final class RequestSource: @unchecked Sendable {
-    // Unchecked: only `queue` touches the file.
     private let queue = DispatchQueue(label: "requests")
     private var file: RequestFile
 
