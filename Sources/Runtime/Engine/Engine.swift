@@ -33,7 +33,7 @@ package final class Engine: Sendable {
     package let configuration: ModelConfiguration
     package let context: Int
     private let inbox: Inbox<EngineMessage>
-    private let queue: QueueLimit
+    let queue: QueueLimit
     private let directory: LanguageDirectory
     /// What lies under the root.
     package let listing: RootListing

@@ -20,6 +20,8 @@ final class QueueLimit: Sendable {
 
     init(_ maximum: Int) { self.maximum = maximum }
 
+    var waiting: Int { clients.withLock(\.waiting) }
+
     func enter(_ connection: Int) throws(EngineError) {
         let isFull = clients.withLock { clients in
             var client = clients.byConnection[connection] ?? Client()

@@ -11,7 +11,7 @@ import Testing
     private static let bundled = TestServer.fixtures + "/../../models/base"
     private static let prompt =
         #"Instruction: What is the sentiment of this news?\nInput: Tarnholt Foods raises its full-year profit guidance\nAnswer: "#
-    /// About half a second.
+    /// Some hundred milliseconds.
     private static let long = #""prompt":[1,5,9],"max_tokens":900,"ignore_eos":true"#
 
     private func server(
@@ -104,40 +104,38 @@ import Testing
         let server = try await server { $0.maximumSequences = 1 }
         let body = "{\(Self.long),\"stream\":\(streams)}"
         let (running, queued) = (try await server.http(), try await server.http())
+        async let first = EngineHold(server.state.engine) { $0.running == 1 }
         try await running.send(RawHTTP.request("POST", "/v1/completions", body))
-        while await server.statistics().running == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        let hold = await first
         try await queued.send(RawHTTP.request("POST", "/v1/completions", body))
-        while await server.statistics().queued == 0 { try await Task.sleep(for: .milliseconds(1)) }
-        let steps = await server.statistics().steps
+        #expect(await hold.waiting(1))
+        let both = await hold.next { $0.queued == 1 }
         try await queued.channel.close()
         // Saying that nothing more comes is leaving, too.
         try await running.channel.close(mode: .output)
-        while await server.statistics().cancelled < 2 { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(await eventually { server.state.connectionCount == 0 })
+        both.release()
+        #expect(await eventually { await server.statistics().cancelled == 2 })
         let after = await server.statistics()
         #expect(after.running == 0 && after.queued == 0 && after.finished == 0)
-        #expect(after.steps - steps < 500)
-        for _ in 0..<100 where server.state.connectionCount > 0 {
-            try await Task.sleep(for: .milliseconds(10))
-        }
-        #expect(server.state.connectionCount == 0)
+        #expect(after.steps <= both.statistics.steps + 1)
         try await server.stop()
     }
 
     @Test func aSilentStreamSaysThatItLives() async throws {
         var settings = HTTPSettings(model: "base")
         settings.limits.ping = .milliseconds(50)
-        let server = try await server(settings) { $0.maximumSequences = 1 }
-        let (first, second) = (try await server.http(), try await server.http())
-        try await first.send(RawHTTP.request("POST", "/v1/completions", "{\(Self.long)}"))
-        while await server.statistics().running == 0 { try await Task.sleep(for: .milliseconds(1)) }
-        // It waits for its place; the status goes out with the first sign of life.
-        try await second.send(
+        let server = try await server(settings)
+        let client = try await server.http()
+        // While the engine stands still, the request waits; the status goes out with the first sign of life.
+        let hold = await EngineHold(server.state.engine)
+        try await client.send(
             RawHTTP.request("POST", "/v1/completions", #"{"prompt":[1,2],"max_tokens":2,"stream":true}"#))
-        #expect(await second.head()?.status == 200)
-        #expect(await second.chunk() == Array(": ping\n\n".utf8))
-        while let event = await second.event(), event != "[DONE]" {}
-        #expect(await second.chunk() == nil)
-        #expect(await first.reply()?.status == 200)
+        #expect(await client.head()?.status == 200)
+        #expect(await client.chunk() == Array(": ping\n\n".utf8))
+        hold.release()
+        while let event = await client.event(), event != "[DONE]" {}
+        #expect(await client.chunk() == nil)
         try await server.stop()
     }
 
@@ -175,11 +173,14 @@ import Testing
         let (first, second, third) = (
             try await server.http(), try await server.http(), try await server.http()
         )
+        async let running = EngineHold(server.state.engine) { $0.running == 1 }
         try await first.send(RawHTTP.request("POST", "/v1/completions", "{\(Self.long)}"))
-        while await server.statistics().running == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        let hold = await running
         try await second.send(RawHTTP.request("POST", "/v1/completions", "{\(Self.long)}"))
-        while await server.statistics().queued == 0 { try await Task.sleep(for: .milliseconds(1)) }
-        let reply = try await third.post("/v1/completions", "{\(Self.long),\"stream\":true}")
+        #expect(await hold.waiting(1))
+        let reply = try await hold.slowly {
+            try await third.post("/v1/completions", "{\(Self.long),\"stream\":true}")
+        }
         #expect(reply.status == 429 && reply.error?["type"]?.string == "rate_limit_error")
         #expect(reply["retry-after"].flatMap { Int($0) }.map { 1...30 ~= $0 } == true)
         try await second.channel.close()

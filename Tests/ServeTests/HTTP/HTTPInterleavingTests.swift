@@ -48,11 +48,9 @@ import Testing
             #expect(ids == expected, "\(question)")
         }
         // Nothing of those who left is left.
-        for _ in 0..<100 where server.state.connectionCount > 0 {
-            try await Task.sleep(for: .milliseconds(20))
-        }
+        #expect(await eventually { server.state.connectionCount == 0 })
         let statistics = await server.statistics()
-        #expect(server.state.connectionCount == 0 && statistics.running == 0 && statistics.queued == 0)
+        #expect(statistics.running == 0 && statistics.queued == 0)
         #expect(statistics.waitingForAdapter == 0 && statistics.keptKeyValueBytes == 0)
         try await server.stop()
     }

@@ -154,10 +154,7 @@ import Testing
         let client = try await server.http(reads: false)
         // More than the buffers of both ends hold.
         for _ in 0..<400 { try? await client.send(RawHTTP.request("GET", "/metrics")) }
-        for _ in 0..<100 where server.state.connectionCount > 0 {
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        #expect(server.state.connectionCount == 0)
+        #expect(await eventually { server.state.connectionCount == 0 })
         // Others never noticed.
         #expect(try await server.http().get("/health").status == 200)
         try await server.stop()
