@@ -1,7 +1,7 @@
 """A conversation at a terminal:  python3 Tests/Files/conversation.py [--build debug] [--model DIR]
 
 Types at dora-generate --interactive through a pseudo terminal, with a model of its own and over a socket: editing, history,
-several lines, a paste, commands, Ctrl-C during an answer and twice at an empty prompt, Ctrl-D, SIGTERM. Fails if an answer,
+several lines, a paste, commands, Ctrl-C during an answer and twice at an empty prompt, Ctrl-D, Ctrl-Z, SIGTERM. Fails if an answer,
 the screen or the terminal's settings are not what they should be.
 """
 import os
@@ -35,12 +35,12 @@ def check(condition, text):
 
 
 class Conversation:
-    def __init__(self, options):
+    def __init__(self, options, command=None):
         self.parent, child = pty.openpty()
         self.child = child
         self.before = termios.tcgetattr(child)
         self.process = subprocess.Popen(
-            [f"{BUILD}/dora-generate", *options, "--interactive"], stdin=child, stdout=child, stderr=child,
+            command or [f"{BUILD}/dora-generate", *options, "--interactive"], stdin=child, stdout=child, stderr=child,
             start_new_session=True, preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))
         self.screen = ""
         self.mark = 0
@@ -162,6 +162,25 @@ def converse(name, options, adapters):
     talk.wait("> ")
     talk.process.send_signal(signal.SIGTERM)
     check(talk.end() == 128 + signal.SIGTERM, "SIGTERM ends it")
+
+    # Under a shell, for job control is the shell's.
+    talk = Conversation([], ["bash", "--norc", "--noprofile", "-i"])
+    talk.type(" ".join([f"{BUILD}/dora-generate", *options, "--max-tokens", "24", "--interactive"]) + "\r")
+    talk.wait("--interactive\r\n\x1b[?2004l")
+    talk.wait("\x1b[?2004h")
+    talk.type("half a line\x1a")
+    talk.wait("Stopped")
+    talk.type("echo $((6 * 7))\r")
+    talk.wait("\r42")
+    talk.type("fg\r")
+    talk.wait("half a line")
+    talk.type("\x15What is the capital of France?\r")
+    talk.wait("\x1b[?2004l")
+    check(talk.wait("\x1b[?2004h").replace("\r\n", "\n").strip() == first, "Ctrl-Z leaves it, fg brings it back")
+    talk.type("\x15\x04")
+    talk.wait("bash-")
+    talk.type("exit\r")
+    check(talk.end() == 0, "and it ends")
 
 
 def main():

@@ -29,7 +29,7 @@ final class TestServer: Sendable {
     init(
         limits: ConnectionLimits = ConnectionLimits(), token: String? = nil, administrator: String? = nil,
         http settings: HTTPSettings = HTTPSettings(model: "base"), drainDelay: Duration = .zero,
-        drainTimeout: Duration = .seconds(20),
+        drainTimeout: Duration = .seconds(120),
         model: String = fixtures + "/bases/gqa-f32", storage: StorageOptions = StorageOptions(),
         _ change: (inout Engine.Options) -> Void = { _ in }
     ) async throws {

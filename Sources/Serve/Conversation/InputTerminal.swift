@@ -74,7 +74,13 @@ final class InputTerminal: Sendable {
     /// Ctrl-Z: stops the program, and goes on when the shell says so.
     func suspend() {
         leave()
-        kill(getpid(), SIGTSTP)
+        // To this thread, which may not have listened before, so that nothing runs on before the program stands still.
+        var (stop, before) = (sigset_t(), sigset_t())
+        sigemptyset(&stop)
+        sigaddset(&stop, SIGTSTP)
+        pthread_sigmask(SIG_UNBLOCK, &stop, &before)
+        raise(SIGTSTP)
+        pthread_sigmask(SIG_SETMASK, &before, nil)
         enter(.editing)
     }
 
