@@ -10,9 +10,10 @@ demo: build
 build: dependencies
 	swift build -c release
 
+# A few at a time: what a test waits for should not wait for six hundred others.
 test: dependencies
 	swift build --build-tests
-	swift test --skip-build
+	swift test --skip-build --experimental-maximum-parallelization-width 4
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks

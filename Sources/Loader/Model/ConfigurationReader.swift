@@ -152,8 +152,8 @@ extension ConfigurationReader {
         let scale = try attentionScale(headSize: headSize)
         let cap = try number(family.scales.attentionCap).map { Float($0) }
         let rotated = try rotatedLayers(count)
-        let slides = try slidingLayers(count, rotated: rotated)
         let window = try window()
+        let slides = try slidingLayers(count, rotated: rotated, window: window)
         return (0..<count).map { layer in
             let rope: Int? =
                 switch family.rope.layers {
@@ -200,9 +200,16 @@ extension ConfigurationReader {
         return list.prefix(count).map { $0 != 0 }
     }
 
-    private func slidingLayers(_ count: Int, rotated: [Bool]) throws(LoadError) -> [Bool] {
+    private func slidingLayers(
+        _ count: Int, rotated: [Bool], window: Int?
+    ) throws(LoadError) -> [Bool] {
         let windows = family.windows
-        if windows.readsTypes, let types = try layerTypes(count) { return types }
+        if windows.readsTypes, let types = try layerTypes(count) {
+            guard let key = windows.key, window == nil, types.contains(true) else { return types }
+            throw LoadError(
+                .malformed, file: fields.file, field: fields.path(key),
+                expected: "a window, as layer_types names layers that slide", found: "none")
+        }
         switch windows.pattern {
         case .all: return [Bool](repeating: windows.key != nil, count: count)
         case .allBut(let absent, let key):

@@ -56,6 +56,10 @@ import Testing
         let types = (0..<12).map { $0 < 2 ? "\"full_attention\"" : "\"sliding_attention\"" }.joined(
             separator: ",")
         #expect(try layers(model("gemma2", ("layer_types", "[\(types)]"))) == "FFWWWWWWWWWW")
+        // None of them slides without a window.
+        expectRefusal(.malformed, naming: ["config.json: sliding_window"]) {
+            _ = try model("qwen3", ("layer_types", "[\(types)]"))
+        }
     }
 
     @Test func someLayersAreNotRotated() throws {
