@@ -114,7 +114,7 @@ extension ModelFamily {
         enum Size: Equatable, Sendable {
             /// `head_dim`; absent, the number here, else hidden size / heads. Null is always that.
             case key(absent: Int? = nil)
-            /// Hidden size / heads, whatever `head_dim` says.
+            /// Hidden size / heads; `head_dim` may only repeat it.
             case derived
         }
 

@@ -13,5 +13,5 @@ extension ModelFamily {
         activation: ActivationKey(absent: .reluSquared),
         norms: Norms(
             kind: .layer, hasBias: true, offset: 1, epsilon: .key("norm_eps", absent: 1e-5)),
-        heads: Heads(size: .key(absent: 128)), rope: Rope(fraction: 0.5), positions: 4096, ends: [3])
+        rope: Rope(fraction: 0.5), positions: 4096, ends: [3])
 }

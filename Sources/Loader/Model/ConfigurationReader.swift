@@ -46,12 +46,17 @@ struct ConfigurationReader {
 
     func headSize(hiddenSize: Int, attentionHeads: Int) throws(LoadError) -> Int {
         let key = "head_dim"
-        let given: Int? =
-            switch family.heads.size {
-            case .derived: nil
-            case .key(let absent):
-                try fields.int(key, in: 1...Limit.headSize) ?? (isAbsent(key) ? absent : nil)
+        var given = try fields.int(key, in: 1...Limit.headSize)
+        switch family.heads.size {
+        case .key(let absent): if isAbsent(key) { given = absent }
+        case .derived:
+            guard given == nil || given.map({ $0 * attentionHeads }) == hiddenSize else {
+                throw LoadError(
+                    .malformed, file: fields.file, field: fields.path(key),
+                    expected: "hidden_size / num_attention_heads, as every \(family.type) has it",
+                    found: "\(given ?? 0)")
             }
+        }
         if given == nil && hiddenSize % attentionHeads != 0 {
             throw LoadError(
                 .malformed, file: fields.file, field: fields.path("hidden_size"),

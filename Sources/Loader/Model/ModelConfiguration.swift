@@ -101,9 +101,7 @@ package struct ModelConfiguration: Equatable, Sendable {
         biases = try reader.biases()
         scales = try reader.scales(
             hiddenSize: hiddenSize, capsLogits: text.multimodal?.capsLogits ?? true)
-        tiesWordEmbeddings =
-            try text.fields(holding: "tie_word_embeddings").bool("tie_word_embeddings")
-            ?? text.multimodal?.isTied ?? family.isTied
+        tiesWordEmbeddings = try text.tiesWordEmbeddings()
         let innerType = try reader.elementType(in: fields)
         let outerType = try reader.elementType(in: text.outer)
         elementType = outerType ?? innerType

@@ -27,6 +27,10 @@ struct RopeReader {
         let sliding = try parameters.fields("sliding_attention")
         let slidingTheta = try key.flatMap { key throws(LoadError) in try config.positiveDouble(key) }
         let none = JSONFields(JSONObject(), file: config.file)
+        // transformers 4 reads either key here, 5 only the newer: what they make of the file differs.
+        if parameters["type"] != nil && parameters["rope_type"] == nil {
+            throw parameters.missing("rope_type")
+        }
         return [
             try table(
                 full ?? (sliding == nil ? parameters : none),
@@ -55,10 +59,11 @@ struct RopeReader {
         case "default": scaling = .none
         case "linear": scaling = .linear(factor: try required("factor", nested))
         case "dynamic":
+            let factor = try required("factor", nested)
             if let key = family.alphaKey, let alpha = try nested.positiveDouble(key) {
                 scaling = .fixed(alpha: alpha)
             } else {
-                scaling = .dynamic(factor: try required("factor", nested), positions: maximumPositions)
+                scaling = .dynamic(factor: factor, positions: maximumPositions)
             }
         case "llama3": scaling = .llama3(try llama3(nested))
         case "yarn": scaling = .yarn(try yarn(nested))

@@ -7,8 +7,10 @@ struct MultimodalModel: Sendable {
     let architectures: [String]
     /// `model_type` of the language model if the file does not say: then its keys may stand among the outer ones.
     let text: String
-    /// `tie_word_embeddings` if the file does not say.
+    /// `tie_word_embeddings` if the outer part does not say.
     var isTied = false
+    /// Whether the inner part may say it, too.
+    var tiesByTextPart = false
     /// Whether the language model's soft cap of logits is applied.
     var capsLogits = true
 
@@ -24,10 +26,12 @@ struct MultimodalModel: Sendable {
         MultimodalModel(
             type: "llava_next", architectures: ["LlavaNextForConditionalGeneration"], text: "llama"),
         MultimodalModel(
-            type: "qwen2_vl", architectures: ["Qwen2VLForConditionalGeneration"], text: "qwen2_vl_text"),
+            type: "qwen2_vl", architectures: ["Qwen2VLForConditionalGeneration"], text: "qwen2_vl_text",
+            tiesByTextPart: true),
         MultimodalModel(
-            type: "qwen2_5_vl", architectures: ["Qwen2_5_VLForConditionalGeneration"], text: "qwen2_5_vl_text"
-        ),
+            type: "qwen2_5_vl", architectures: ["Qwen2_5_VLForConditionalGeneration"],
+            text: "qwen2_5_vl_text",
+            tiesByTextPart: true),
         MultimodalModel(
             type: "qwen3_vl", architectures: ["Qwen3VLForConditionalGeneration"], text: "qwen3_vl_text"),
     ]
@@ -66,6 +70,15 @@ struct TextPart {
             throw outer.unsupported(
                 "architectures", "\"\(architecture)\" is not supported", advice: "use a \(known[0])")
         }
+    }
+
+    /// Whether the head is the embedding.
+    func tiesWordEmbeddings() throws(LoadError) -> Bool {
+        let key = "tie_word_embeddings"
+        let outside = try outer.bool(key) ?? multimodal?.isTied ?? family.isTied
+        guard let multimodal, multimodal.tiesByTextPart else { return outside }
+        let inside = try fields.bool(key) ?? false
+        return outside || inside
     }
 
     /// Where a key stands that either part may hold.

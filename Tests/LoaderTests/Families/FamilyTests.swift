@@ -157,11 +157,38 @@ import Testing
         ("gemma2", "sliding_window", "0"), ("gemma2", "layer_types", #"["full_attention"]"#),
         ("granite", "logits_scaling", "0"), ("smollm3", "no_rope_layers", "[1,1]"),
         ("smollm3", "no_rope_layers", "[2]"), ("qwen2", "use_sliding_window", "1"),
-        ("qwen2", "sliding_window", "-1"),
+        ("qwen2", "sliding_window", "-1"), ("cohere2", "head_dim", "8"), ("stablelm", "head_dim", "8"),
         ("phi3", "rope_scaling", #"{"type": "longrope", "short_factor": [1], "long_factor": [1]}"#),
     ])
     func aKeyThatIsWrongIsNamed(type: String, key: String, value: String) {
         expectRefusal(.malformed, naming: ["config.json: \(key)"]) { _ = try model(type, (key, value)) }
+    }
+
+    @Test func aRopeByTypeOfLayerNamesItsTypeAsTransformersReadsIt() throws {
+        let old = ("rope_scaling", #"{"type": "linear", "factor": 8}"#)
+        expectRefusal(.missing, naming: ["config.json: rope_scaling.rope_type"]) {
+            _ = try model("gemma3_text", old)
+        }
+        #expect(try model("qwen3", old).ropes[0].scaling == .linear(factor: 8))
+    }
+
+    /// Where the parts of a multimodal configuration differ, the outer one wins; Qwen's also listen to the inner one.
+    @Test(arguments: [
+        ("gemma3", "", "", true), ("gemma3", "", "false", true), ("gemma3", "false", "true", false),
+        ("mistral3", "", "false", true), ("mistral3", "false", "", false), ("qwen2_5_vl", "", "true", true),
+        ("qwen2_5_vl", "false", "true", true), ("qwen2_5_vl", "", "", false), ("qwen3_vl", "", "true", false),
+        ("qwen3_vl", "true", "", true),
+    ])
+    func theOuterPartSaysWhetherTheHeadIsTied(
+        type: String, outer: String, inner: String, isTied: Bool
+    ) throws {
+        func key(_ value: String) -> String { value.isEmpty ? "" : #""tie_word_embeddings": \#(value), "# }
+        let text = """
+            {"model_type": "\(type)", \(key(outer))"text_config": {\(key(inner))"vocab_size": 10, "hidden_size": 64,
+            "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 16}}
+            """
+        let model = try ModelConfiguration(parsing: Array(text.utf8), file: "config.json")
+        #expect(model.tiesWordEmbeddings == isTied)
     }
 
     @Test func aLanguageModelMayStandInsideOfAnother() throws {
