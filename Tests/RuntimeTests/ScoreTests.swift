@@ -169,7 +169,7 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
         var batch = Batch(
-            pass: pass, context: 128, maximumSequences: 2, blockBudget: 100)
+            pass: pass, context: 128, maximumSequences: 2, bytes: 100 * pass.geometry.blockBytes)
         let score = ScoreRequest(
             prompt: [1, 2, 3], continuations: (0..<500).map { [Int](repeating: $0 % 100, count: 100) })
         let generation = GenerationRequest(prompt: [1, 2], maximumTokens: 20)
@@ -190,13 +190,13 @@ import Testing
             steps += 1
         }
         #expect(ended.map(\.request.key.serial) == [1] && steps <= 22)
-        #expect(batch.usedBlocks > 0)
+        #expect(batch.usedBytes > 0)
         let cancelled = batch.cancel { $0.serial == 0 }
         guard case .finished(let reply) = try #require(cancelled.first).outcome else {
             Issue.record("\(cancelled)")
             return
         }
         #expect(reply.completion.finishReason == .cancelled && reply.scores == nil)
-        #expect(batch.isEmpty && batch.usedBlocks == 0)
+        #expect(batch.isEmpty && batch.usedBytes == 0)
     }
 }
