@@ -40,6 +40,9 @@ package struct Attention {
         self.parts = parts
         self.geometry = geometry
         self.heads = heads
+        for part in parts {
+            precondition(part.state.holds(part.position..<part.position + part.rows.count))
+        }
         tables = geometry.groups.indices.map { group in BlockTable(parts.map { $0.state.keyValues[group] }) }
         tasks = geometry.groups.map { Self.tasks(parts, heads: $0.shape.keyValueHeads) }
     }

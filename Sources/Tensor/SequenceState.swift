@@ -79,6 +79,14 @@ package struct SequenceState: Sendable {
     /// How many blocks' positions are all written.
     package var fullBlocks: Int { count / KeyValueGeometry.blockPositions }
 
+    /// Whether there is room for the tokens at these positions, and all that they see.
+    func holds(_ positions: Range<Int>) -> Bool {
+        keyValues.allSatisfy { part in
+            part.first <= part.geometry.firstBlock(seenFrom: positions.lowerBound)
+                && part.first + part.blocks.count >= KeyValueGeometry.blocks(positions.upperBound)
+        }
+    }
+
     /// Makes room for further tokens, which the next step computes. What neither they nor any behind the anchor see is
     /// given back.
     package mutating func extend(by tokens: Int, in heap: Heap) throws(ComputeError) {

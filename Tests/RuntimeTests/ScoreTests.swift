@@ -50,6 +50,37 @@ import Testing
         #expect(scored.lists == [made.logprobs])
     }
 
+    /// Where all keys are rotated by the length of the text, continuations of different lengths have different ones.
+    @Test(arguments: ["llama-longrope", "llama-dynamic", "phi3"], [1, 5, 252])
+    func aContinuationIsRotatedAsItsOwnLengthDemands(family: String, chunk: Int) throws {
+        let compute = try Compute(threads: 2)
+        let base = try BaseModel(folder: Fixtures.path("families/\(family)/base"), on: compute)
+        let generator = try Generator(
+            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            chunk: chunk, on: compute)
+        // Up to 16 positions, texts of all lengths are rotated alike.
+        let continuations: [[Int]] =
+            [[5], [5, 6], [9, 8, 7, 6]] + (1..<30).map { length in (0..<length).map { 3 + $0 * 7 % 40 } }
+        for count in [4, 13, 15, 16, 17, 20] {
+            let prompt = (0..<count).map { 3 + ($0 * 11) % 40 }
+            let found = try generator.score(
+                ScoreRequest(prompt: prompt, continuations: continuations, top: 2))
+            for (continuation, list) in zip(continuations, found.lists) {
+                let whole = try generator.score(ScoreRequest(prompt: prompt + continuation, top: 2))
+                #expect(list == Array(whole.lists[0].suffix(continuation.count)), "\(count) tokens")
+            }
+            // A choice is the one that is made without scores, and has the scores of each alone.
+            let texts = continuations.dropFirst(2).map { $0 + [40 + $0.count % 4, 4] }
+            let choices = Choices(texts, texts: texts.map { _ in nil })
+            let made = try generator.generate(GenerationRequest(prompt: prompt, choices: choices))
+            let scored = try generator.generate(
+                GenerationRequest(prompt: prompt, choices: choices, logprobs: 1))
+            #expect(scored.tokenIDs == made.tokenIDs && scored.choice?.index == made.choice?.index)
+            let alone = try generator.score(ScoreRequest(prompt: prompt, continuations: texts, top: 1))
+            #expect(scored.choice?.scores == alone)
+        }
+    }
+
     @Test func aPromptOfOneTokenHasNothingToScore() throws {
         let model = try TestModel(GoldenCase.load("gqa-f32"), storage: StorageOptions())
         #expect(try model.generator.score(ScoreRequest(prompt: [1])).lists == [[]])
