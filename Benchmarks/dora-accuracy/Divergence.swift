@@ -74,12 +74,13 @@ package struct Divergence {
     private static func logprobs(
         _ text: ArraySlice<Int>, _ weights: ModelWeights, _ pass: ForwardPass
     ) throws -> [[Double]] {
-        let cache = KeyValueCache(geometry: pass.geometry)
+        var state = SequenceState(pass.geometry)
         var rows: [[Double]] = []
         for start in stride(from: 0, to: text.count, by: pass.chunk) {
             let tokens = text[start..<min(start + pass.chunk, text.count)]
-            try pass.step([StepPart(weights: weights, cache: cache, tokens: tokens, logits: .all)]) {
-                _, _, logits in
+            let part = try StepPart(
+                weights: weights, extending: &state, by: tokens, logits: .all, in: pass.heap)
+            try pass.step([part]) { _, _, logits in
                 let largest = Double(logits.max() ?? 0)
                 let normalizer = largest + log(logits.reduce(0.0) { $0 + exp(Double($1) - largest) })
                 rows.append(logits.map { Double($0) - normalizer })

@@ -22,18 +22,16 @@ struct ModelBench {
             chunk: max(ForwardPass.defaultChunk, widest), on: base.compute)
     }
 
-    /// Bytes of one position's keys and values.
-    private var positionBytes: Int { pass.geometry.blockBytes / KeyValueGeometry.blockPositions }
-
     /// The most memory that this process held so far, after one step at the longest context, and what it holds at least.
     func memory() throws -> Report.Memory {
         let tokens = min(pass.chunk, longest)
-        let cache = try FilledCache(positions: longest - tokens, geometry: pass.geometry, on: base.compute)
-            .copy()
-        try step(base.model.weights, [cache], tokens: tokens)
+        var states = [
+            try FilledState(positions: longest - tokens, geometry: pass.geometry, on: base.compute).state
+        ]
+        try step(base.model.weights, &states, tokens: tokens)
         return Report.Memory(
             peak: try ProcessMemory.peak(), matrices: base.model.weights.matrixBytes,
-            keyValues: cache.byteCount)
+            keyValues: states.reduce(0) { $0 + $1.byteCount })
     }
 
     func merge(_ folder: String, repeats: Int) throws -> (ModelWeights, Report.Merge) {
@@ -71,12 +69,12 @@ struct ModelBench {
         for _ in 0..<repeats {
             for (index, model) in models.enumerated() {
                 let before = rate()
-                let cache = KeyValueCache(geometry: pass.geometry)
+                var states = [SequenceState(pass.geometry)]
                 let time = try measure {
-                    while cache.count < tokens {
+                    for start in stride(from: 0, to: tokens, by: pass.chunk) {
                         try step(
-                            model.weights, [cache], tokens: min(pass.chunk, tokens - cache.count),
-                            isLast: cache.count + pass.chunk >= tokens)
+                            model.weights, &states, tokens: min(pass.chunk, tokens - start),
+                            isLast: start + pass.chunk >= tokens)
                     }
                 }
                 times[index].append(time)
@@ -99,21 +97,22 @@ struct ModelBench {
         batch: Int, context: Int, of models: [Model], rounds: Int, steps: Int, limits: MachineLimits
     ) throws -> [Report.Decode] {
         let filled = try (0..<batch).map { _ in
-            try FilledCache(positions: context, geometry: pass.geometry, on: base.compute)
+            try FilledState(positions: context, geometry: pass.geometry, on: base.compute).state
         }
         var times = models.map { _ in [Double]() }
         var shares = models.map { _ in [Double]() }
         var bandwidths: [Double] = []
         var all = models.map { _ in [Double]() }
         let positions = context + 1 + steps / 2
-        let bytes = models.map { $0.weights.matrixBytes + batch * positions * positionBytes }
+        let read = batch * pass.geometry.bytes(seenFrom: positions - 1)
+        let bytes = models.map { $0.weights.matrixBytes + read }
         var before = limits.bandwidth(bestOf: 2)
         for _ in 0..<rounds {
             for (index, model) in models.enumerated() {
-                let caches = try filled.map { try $0.copy() }
-                try step(model.weights, caches, tokens: 1)
+                var states = filled
+                try step(model.weights, &states, tokens: 1)
                 let some = try (0..<steps).map { _ in
-                    try measure { try step(model.weights, caches, tokens: 1) }
+                    try measure { try step(model.weights, &states, tokens: 1) }
                 }
                 let after = limits.bandwidth(bestOf: 2)
                 let time = Spread(some).median
@@ -136,12 +135,15 @@ struct ModelBench {
 
     /// One step of some new tokens a sequence, with the logits of the last as decoding needs them.
     private func step(
-        _ weights: ModelWeights, _ caches: [KeyValueCache], tokens: Int, isLast: Bool = true
+        _ weights: ModelWeights, _ states: inout [SequenceState], tokens: Int, isLast: Bool = true
     ) throws {
         let vocabulary = pass.configuration.vocabularySize
-        let parts = caches.enumerated().map { index, cache in
-            let ids = (0..<tokens).map { (100 + 7919 * index + cache.count + $0) % vocabulary }
-            return StepPart(weights: weights, cache: cache, tokens: ids[...], logits: isLast ? .last : .none)
+        let parts = try states.indices.map { index in
+            let count = states[index].count
+            let ids = (0..<tokens).map { (100 + 7919 * index + count + $0) % vocabulary }
+            return try StepPart(
+                weights: weights, extending: &states[index], by: ids[...], logits: isLast ? .last : .none,
+                in: pass.heap)
         }
         try pass.step(parts) { _, _, _ in }
     }

@@ -40,14 +40,16 @@ import Testing
         let limits = RunningSequence.Limits(context: base.configuration.maximumPositions, eosIDs: [])
         var running = zip(models, requests).map { weights, request in
             RunningSequence(
-                request, weights: weights, cache: KeyValueCache(geometry: pass.geometry), limits: limits,
+                request, weights: weights, state: SequenceState(pass.geometry), limits: limits,
                 tokenizer: nil)
         }
         var steps = 0
         while running.contains(where: { !$0.isFinished }) {
             // Some rest in some steps, and the pieces of the prompts differ from step to step.
             let active = running.indices.filter { !running[$0].isFinished && ($0 + steps) % 3 != 0 }
-            let parts = active.map { running[$0].nextPart(atMost: 1 + ($0 * 5 + steps * 3) % 17) }
+            let parts = try active.map {
+                try running[$0].nextPart(atMost: 1 + ($0 * 5 + steps * 3) % 17, in: pass.heap)
+            }
             try pass.step(parts) { part, token, logits in
                 try running[active[part]].accept(logits, token: token) { _, _ in true }
             }
@@ -66,7 +68,7 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
         var batch = Batch(
-            pass: pass, context: 256, maximumSequences: 3, blockBudget: 100)
+            pass: pass, context: 256, maximumSequences: 3, bytes: 100 * pass.geometry.blockBytes)
         let model = ServedModel(weights: base.weights, language: Language(of: base))
         for serial in 0..<3 {
             let work = EngineRequest.Work.generate(
@@ -89,14 +91,12 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
         let limits = RunningSequence.Limits(context: base.configuration.maximumPositions, eosIDs: [])
-        func run(_ prompt: [Int], beginningWith blocks: [KeyValueBlock]) throws -> RunningSequence {
+        func run(_ prompt: [Int], beginningWith state: SequenceState) throws -> RunningSequence {
             var sequence = RunningSequence(
                 GenerationRequest(prompt: prompt, maximumTokens: 6, ignoresEOS: true, logprobs: 3),
-                weights: base.weights,
-                cache: KeyValueCache(geometry: pass.geometry, beginningWith: blocks), limits: limits,
-                tokenizer: nil)
+                weights: base.weights, state: state, limits: limits, tokenizer: nil)
             while !sequence.isFinished {
-                try pass.step([sequence.nextPart(atMost: 50)]) { _, token, logits in
+                try pass.step([sequence.nextPart(atMost: 50, in: pass.heap)]) { _, token, logits in
                     try sequence.accept(logits, token: token) { _, _ in true }
                 }
             }
@@ -104,13 +104,16 @@ import Testing
         }
         let size = KeyValueGeometry.blockPositions
         let beginning = (0..<size).map { ($0 * 11) % 128 }
-        let first = try run(beginning + [5, 6, 7], beginningWith: [])
+        let nothing = SequenceState(pass.geometry)
+        let first = try run(beginning + [5, 6, 7], beginningWith: nothing)
         #expect(Array(first.computedTokens.prefix(size)) == beginning)
-        var alone = try run(beginning + [9, 8], beginningWith: [])
-        var sharing = try run(beginning + [9, 8], beginningWith: Array(first.cache.fullBlocks))
+        let known = SequenceState(
+            pass.geometry, beginningWith: 1, held: first.state.keyValues.map { Array($0.blocks.prefix(1)) })
+        var alone = try run(beginning + [9, 8], beginningWith: nothing)
+        var sharing = try run(beginning + [9, 8], beginningWith: known)
         let (expected, found) = (alone.finish { _, _ in true }, sharing.finish { _, _ in true })
         #expect(found.logprobs == expected.logprobs)
-        #expect(found.logprobs != (try run(beginning.reversed() + [9, 8], beginningWith: [])).logprobs)
+        #expect(found.logprobs != (try run(beginning.reversed() + [9, 8], beginningWith: nothing)).logprobs)
     }
 }
 

@@ -244,9 +244,9 @@ import Testing
     @Test(arguments: [nil, 0]) func aChoiceThatIsCancelledLeavesNothing(logprobs: Int?) throws {
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
+        let pass = try ForwardPass(base.configuration, halfCache: true, chunk: 4, on: compute)
         var batch = Batch(
-            pass: try ForwardPass(base.configuration, halfCache: true, chunk: 4, on: compute), context: 128,
-            maximumSequences: 2, blockBudget: 100)
+            pass: pass, context: 128, maximumSequences: 2, bytes: 100 * pass.geometry.blockBytes)
         let work = EngineRequest.Work.generate(
             GenerationRequest(prompt: [1, 2, 3, 4, 5, 6], choices: Self.choices(8), logprobs: logprobs))
         let request = EngineRequest(
@@ -264,6 +264,6 @@ import Testing
             return
         }
         #expect(reply.completion.finishReason == .cancelled && reply.completion.choice == nil)
-        #expect(batch.isEmpty && batch.usedBlocks == 0)
+        #expect(batch.isEmpty && batch.usedBytes == 0)
     }
 }

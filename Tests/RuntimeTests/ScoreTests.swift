@@ -50,6 +50,37 @@ import Testing
         #expect(scored.lists == [made.logprobs])
     }
 
+    /// Where all keys are rotated by the length of the text, continuations of different lengths have different ones.
+    @Test(arguments: ["llama-longrope", "llama-dynamic", "phi3"], [1, 5, 252])
+    func aContinuationIsRotatedAsItsOwnLengthDemands(family: String, chunk: Int) throws {
+        let compute = try Compute(threads: 2)
+        let base = try BaseModel(folder: Fixtures.path("families/\(family)/base"), on: compute)
+        let generator = try Generator(
+            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            chunk: chunk, on: compute)
+        // Up to 16 positions, texts of all lengths are rotated alike.
+        let continuations: [[Int]] =
+            [[5], [5, 6], [9, 8, 7, 6]] + (1..<30).map { length in (0..<length).map { 3 + $0 * 7 % 40 } }
+        for count in [4, 13, 15, 16, 17, 20] {
+            let prompt = (0..<count).map { 3 + ($0 * 11) % 40 }
+            let found = try generator.score(
+                ScoreRequest(prompt: prompt, continuations: continuations, top: 2))
+            for (continuation, list) in zip(continuations, found.lists) {
+                let whole = try generator.score(ScoreRequest(prompt: prompt + continuation, top: 2))
+                #expect(list == Array(whole.lists[0].suffix(continuation.count)), "\(count) tokens")
+            }
+            // A choice is the one that is made without scores, and has the scores of each alone.
+            let texts = continuations.dropFirst(2).map { $0 + [40 + $0.count % 4, 4] }
+            let choices = Choices(texts, texts: texts.map { _ in nil })
+            let made = try generator.generate(GenerationRequest(prompt: prompt, choices: choices))
+            let scored = try generator.generate(
+                GenerationRequest(prompt: prompt, choices: choices, logprobs: 1))
+            #expect(scored.tokenIDs == made.tokenIDs && scored.choice?.index == made.choice?.index)
+            let alone = try generator.score(ScoreRequest(prompt: prompt, continuations: texts, top: 1))
+            #expect(scored.choice?.scores == alone)
+        }
+    }
+
     @Test func aPromptOfOneTokenHasNothingToScore() throws {
         let model = try TestModel(GoldenCase.load("gqa-f32"), storage: StorageOptions())
         #expect(try model.generator.score(ScoreRequest(prompt: [1])).lists == [[]])
@@ -169,7 +200,7 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
         var batch = Batch(
-            pass: pass, context: 128, maximumSequences: 2, blockBudget: 100)
+            pass: pass, context: 128, maximumSequences: 2, bytes: 100 * pass.geometry.blockBytes)
         let score = ScoreRequest(
             prompt: [1, 2, 3], continuations: (0..<500).map { [Int](repeating: $0 % 100, count: 100) })
         let generation = GenerationRequest(prompt: [1, 2], maximumTokens: 20)
@@ -190,13 +221,13 @@ import Testing
             steps += 1
         }
         #expect(ended.map(\.request.key.serial) == [1] && steps <= 22)
-        #expect(batch.usedBlocks > 0)
+        #expect(batch.usedBytes > 0)
         let cancelled = batch.cancel { $0.serial == 0 }
         guard case .finished(let reply) = try #require(cancelled.first).outcome else {
             Issue.record("\(cancelled)")
             return
         }
         #expect(reply.completion.finishReason == .cancelled && reply.scores == nil)
-        #expect(batch.isEmpty && batch.usedBlocks == 0)
+        #expect(batch.isEmpty && batch.usedBytes == 0)
     }
 }

@@ -74,9 +74,10 @@ typedef struct {
     dk_terms *terms;     // [group][block]
 } dk_activations;
 
-// One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer.
+// One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer that is kept alike.
 typedef struct {
     void *const *blocks;
+    int64_t first_block;   // which of the sequence's blocks blocks[0] is; those before it have been given back
     bool half;             // IEEE half, else float
     int64_t key_offset;    // elements from a block's start to this layer's keys:
                            // [kv head][key/16][head size][16]

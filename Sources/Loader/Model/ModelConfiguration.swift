@@ -55,6 +55,12 @@ package struct ModelConfiguration: Equatable, Sendable {
         return 0
     }
 
+    /// How sequences of several lengths are rotated; nil unless all are rotated alike.
+    package func rotation(ofLengths lengths: [Int]) -> Int? {
+        let rotations = Set(lengths.map(rotation))
+        return rotations.count == 1 ? rotations.first ?? nil : nil
+    }
+
     /// A sequence that grows longer than this has all its tokens rotated anew.
     package var recomputedLength: Int? {
         ropes.lazy.compactMap { rope in

@@ -24,93 +24,84 @@ struct Batch {
         let cachedTokens: Int
         /// When the last token was made.
         var lastToken: ContinuousClock.Instant?
-        /// Blocks that the sequence may still take, and those that it took and did not share.
+        /// Bytes of blocks that the sequence may still take, and of those that it took and did not share.
         var charged: Int
-        /// Blocks shared with the prefix cache.
-        var held: [Int]
+        /// What it shares with the prefix cache.
+        var hold: PrefixCache.Hold
+        /// By group of layers, whether it never gives any back.
+        let keeps: [Bool]
         /// Whether all its keys are rotated as those of its prompt.
         let keepsRotation: Bool
         var reportedTokens = 0
         var failure: EngineError?
-    }
 
-    /// Each block is a mapping of its own, and Linux allows a process 65,530.
-    private static let mostBlocks = 1 << 15
+        var hasMoreToShare: Bool { failure == nil && sequence.state.fullBlocks > hold.count }
+    }
 
     let pass: ForwardPass
     /// Positions that a sequence may have.
     private let context: Int
+    /// Those that it may have as far as memory goes.
+    private let positions: Int
     private let maximumSequences: Int
-    /// Blocks of keys and values that may exist.
-    let blockBudget: Int
+    let budget: StateBudget
     private var running: [Running] = []
-    var prefixes = PrefixCache()
+    var prefixes: PrefixCache
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
 
-    init(pass: ForwardPass, context: Int, maximumSequences: Int, blockBudget: Int) {
+    /// - Parameter bytes: of what is kept of sequences.
+    init(pass: ForwardPass, context: Int, maximumSequences: Int, bytes: Int) {
         self.pass = pass
         self.context = context
         self.maximumSequences = maximumSequences
-        self.blockBudget = min(blockBudget, Self.mostBlocks)
+        budget = StateBudget(geometry: pass.geometry, step: pass.chunk, bytes: bytes)
+        positions = budget.positions(atMost: context)
+        prefixes = PrefixCache(pass.geometry)
     }
 
     var count: Int { running.count }
     var isEmpty: Bool { running.isEmpty }
-    /// Blocks that running sequences keep, those that they share with others included.
-    var keptBlocks: Int { running.reduce(prefixes.heldCount) { $0 + $1.charged } }
-    var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
-
-    /// Those that a sequence may have as far as memory goes.
-    private var positions: Int { min(context, blockBudget * KeyValueGeometry.blockPositions) }
-
-    /// Blocks that a request takes at most, so that one admitted never lacks memory half-way.
-    private func blocks(_ work: EngineRequest.Work) -> Int {
-        let request: GenerationRequest
-        switch work {
-        case .generate(let generation):
-            if let scored = generation.scoredChoices { return blocks(.score(scored)) }
-            request = generation
-        case .score(let score):
-            return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
-        }
-        let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
-        // Who asks for as much as there is gets what memory holds, but one token at least.
-        let tokens = min(isHuge ? max(request.prompt.count + 1, positions) : sum, context)
-        return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
-    }
+    /// Of what running sequences keep or may still keep, what they share with others included.
+    var keptBytes: Int { running.reduce(prefixes.pinnedBytes) { $0 + $1.charged } }
+    var usedBytes: Int { running.reduce(prefixes.byteCount) { $0 + $1.charged } }
 
     /// Whether the request could run if it were alone.
-    func fits(_ work: EngineRequest.Work) -> Bool { blocks(work) <= blockBudget }
+    func fits(_ work: EngineRequest.Work) -> Bool {
+        budget.reservation(work, context: context).bytes() <= budget.bytes
+    }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
     mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel)
         -> Bool
     {
         guard running.count < maximumSequences else { return false }
-        let rotation = rotation(of: work)
-        let held =
+        let (rotation, reservation) = (rotation(of: work), budget.reservation(work, context: context))
+        let keeps = reservation.keeps
+        let hold =
             rotation.map {
                 prefixes.hold(
-                    waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work))
-            } ?? []
-        let needed = blocks(work) - held.count
-        while usedBlocks + needed > blockBudget {
-            guard prefixes.evictOne() else {
-                prefixes.release(held)
+                    waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work),
+                    keeps: keeps)
+            } ?? PrefixCache.Hold()
+        // At once, as what is not pinned may make room.
+        let state = prefixes.state(hold)
+        let needed = reservation.bytes(beginningWith: hold.count)
+        while usedBytes + needed > budget.bytes {
+            guard prefixes.evictOne() != nil else {
+                prefixes.release(hold)
                 return false
             }
         }
-        let cache = KeyValueCache(geometry: pass.geometry, beginningWith: prefixes.blocks(held))
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
             Running(
                 request: waiting.request, adapter: waiting.adapter, prompt: work.prompt,
                 language: model.language,
-                sequence: sequence(of: work, by: model, cache: cache),
+                sequence: sequence(of: work, by: model, state: state),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
-                cachedTokens: cache.count,
-                charged: needed, held: held, keepsRotation: rotation != nil))
+                cachedTokens: state.count,
+                charged: needed, hold: hold, keeps: keeps, keepsRotation: rotation != nil))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
@@ -120,16 +111,14 @@ struct Batch {
 
     /// How a request's tokens are rotated throughout; nil where that is not settled from the beginning.
     private func rotation(of work: EngineRequest.Work) -> Int? {
-        let lengths: [Int]
-        switch work {
-        case .score(let score): lengths = [score.length]
-        case .generate(let request):
-            if let scored = request.scoredChoices { return rotation(of: .score(scored)) }
-            let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
-            lengths = [request.prompt.count, min(isHuge ? positions : sum, context)]
-        }
-        let rotations = Set(lengths.map(pass.configuration.rotation))
-        return rotations.count == 1 ? rotations.first ?? nil : nil
+        let lengths =
+            switch work {
+            case .score(let score): score.lengths
+            case .generate(let request):
+                [request.prompt.count]
+                    + (request.scoredChoices?.lengths ?? [budget.length(request, context: context)])
+            }
+        return pass.configuration.rotation(ofLengths: lengths)
     }
 
     /// How much of a prompt's beginning may come from an earlier request: all but the tokens whose logits are wanted.
@@ -142,19 +131,20 @@ struct Batch {
     }
 
     private func sequence(
-        of work: EngineRequest.Work, by model: ServedModel, cache: KeyValueCache
+        of work: EngineRequest.Work, by model: ServedModel, state: SequenceState
     ) -> any RunningRequest {
         switch work {
         case .generate(let request):
             request.running(
-                weights: model.weights, cache: cache,
+                on: pass.configuration, weights: model.weights, state: state,
                 limits: RunningSequence.Limits(
                     context: positions, eosIDs: Set(model.language.eosIDs),
                     recomputedLength: pass.configuration.recomputedLength),
-                tokenizer: model.language.tokenizer, width: { $0.width(blockBudget: blockBudget) })
+                tokenizer: model.language.tokenizer, width: { $0.width(in: budget) })
         case .score(let request):
             RunningScore(
-                request, weights: model.weights, cache: cache, width: request.width(blockBudget: blockBudget))
+                request, on: pass.configuration, weights: model.weights, state: state,
+                width: request.width(in: budget))
         }
     }
 
@@ -184,6 +174,11 @@ struct Batch {
             }
         } catch {
             for place in places { running[place.index].failure = EngineError(error) }
+        }
+        for index in running.indices where running[index].keepsRotation && running[index].hasMoreToShare {
+            var sequence = running[index]
+            share(&sequence)
+            running[index] = sequence
         }
         let done = running.filter { $0.sequence.isFinished || $0.failure != nil }
         running.removeAll { $0.sequence.isFinished || $0.failure != nil }
@@ -221,7 +216,6 @@ struct Batch {
         _ logits: UnsafeBufferPointer<Float>, running index: Int, part: Int, token: Int
     ) {
         guard running[index].failure == nil else { return }
-        let isFirst = !running[index].sequence.isDecoding
         let before = running[index].sequence.tokenIDs.count
         var text = ""
         do throws(RuntimeError) {
@@ -232,11 +226,6 @@ struct Batch {
         } catch {
             running[index].failure = EngineError(error)
             return
-        }
-        if isFirst && running[index].sequence.isDecoding && running[index].keepsRotation {
-            var sequence = running[index]
-            share(&sequence)
-            running[index] = sequence
         }
         if running[index].sequence.tokenIDs.count > before { recordToken(index) }
         report(text, of: &running[index])
@@ -264,21 +253,18 @@ struct Batch {
 
     /// Leaves the full blocks of a sequence to those who will begin alike.
     private mutating func share(_ running: inout Running) {
-        guard let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength) else {
-            return
-        }
-        let held = prefixes.add(
-            running.adapter, rotation: rotation, running.sequence.computedTokens,
-            running.sequence.cache.fullBlocks,
-            behind: running.held)
-        running.charged -= held.count - running.held.count
-        running.held = held
+        guard running.hasMoreToShare,
+            let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength)
+        else { return }
+        running.charged -= prefixes.add(
+            running.adapter, rotation: rotation, running.sequence.computedTokens, of: &running.sequence.state,
+            to: &running.hold, keeps: running.keeps, room: budget.bytes - usedBytes)
     }
 
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
         var ended = ended
         share(&ended)
-        prefixes.release(ended.held)
+        prefixes.release(ended.hold)
         if let failure = ended.failure {
             return Ended(
                 request: ended.request, adapter: ended.adapter, arrival: ended.arrival,

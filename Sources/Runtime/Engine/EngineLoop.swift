@@ -54,7 +54,7 @@ struct EngineLoop {
             root: options.root)
         batch = Batch(
             pass: pass, context: context, maximumSequences: options.maximumSequences,
-            blockBudget: options.keyValueBytes / pass.geometry.blockBytes)
+            bytes: options.keyValueBytes)
     }
 
     /// Returns when the engine is no longer wanted.
@@ -234,15 +234,15 @@ struct EngineLoop {
         now.queued = queue.count + inPreparation.count
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
-        now.keyValueBytes = batch.usedBlocks * batch.pass.geometry.blockBytes
-        now.keptKeyValueBytes = batch.keptBlocks * batch.pass.geometry.blockBytes
+        now.keyValueBytes = batch.usedBytes
+        now.keptKeyValueBytes = batch.keptBytes
         now.firstTokenSeconds = batch.firstTokenSeconds
         now.tokenSeconds = batch.tokenSeconds
         now.residents = registry.served
         now.loading = registry.loads.values.map(\.name).sorted()
-        now.keyValueBlocks = batch.blockBudget
+        now.keyValueBlocks = batch.budget.blocks
         now.blockPositions = KeyValueGeometry.blockPositions
-        now.keyValueBudget = batch.blockBudget * batch.pass.geometry.blockBytes
+        now.keyValueBudget = batch.budget.bytes
         now.adapterBytes = registry.bytes
         now.adapterBudget = options.adapterBytes
         return now

@@ -1,7 +1,7 @@
 package import DoraLoader
 package import DoraTensor
 
-/// The forward pass: token ids of one or many sequences in, logits out, keys and values into their caches.
+/// The forward pass: token ids of one or many sequences in, logits out, what is kept of them into their states.
 ///
 /// It knows switches, not families: what a model has of them stands in its `ModelConfiguration`, layer by layer. Owns its
 /// scratch memory; one call at a time. A token's logits depend on nothing but its own weights and the tokens before it
@@ -9,7 +9,7 @@ package import DoraTensor
 /// threads.
 package final class ForwardPass {
     package let configuration: ModelConfiguration
-    package let geometry: KeyValueGeometry
+    package let geometry: StateGeometry
     /// Most tokens of one step.
     package let chunk: Int
     let compute: Compute
@@ -30,9 +30,7 @@ package final class ForwardPass {
         self.configuration = configuration
         self.compute = compute
         self.chunk = chunk
-        geometry = KeyValueGeometry(
-            layers: configuration.layerCount, keyValueHeads: configuration.keyValueHeads,
-            headSize: configuration.headSize, isHalf: halfCache)
+        geometry = StateGeometry(configuration, isHalf: halfCache)
         product = BatchProduct(capacity: chunk, secondTerms: secondTerms, on: compute)
         rotaries = configuration.ropes.map { RotaryTable($0, headSize: configuration.headSize) }
         memory = try PassMemory(
@@ -42,7 +40,7 @@ package final class ForwardPass {
 
     /// Runs the parts of all sequences together and hands the logits of each wanted token, one a row of its head, to `body`,
     /// with the part's index and the token's in it.
-    /// - Precondition: at most `chunk` tokens in all, at least one a part, ids below `vocabularySize`, each cache once.
+    /// - Precondition: at most `chunk` tokens in all, at least one a part, ids below `vocabularySize`, each sequence once.
     package func step(
         _ parts: [StepPart],
         _ body: (_ part: Int, _ token: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
@@ -50,20 +48,19 @@ package final class ForwardPass {
         var rows: [StepRows] = []
         var tokens: [RotaryTable.Token] = []
         for part in parts {
-            try reserve(part)
             rows.append(
                 StepRows(weights: part.weights, rows: tokens.count..<tokens.count + part.tokens.count))
             for (offset, token) in part.tokens.enumerated() {
                 part.weights.embedding.read(token, into: memory.residual.row(tokens.count), on: compute)
-                tokens.append(RotaryTable.Token(position: part.cache.count + offset, length: part.length))
+                tokens.append(RotaryTable.Token(position: part.position + offset, length: part.length))
             }
         }
         if let factor = configuration.scales.embedding {
             scale(memory.residual, by: factor, rows: tokens.count)
         }
         let attention = Attention(
-            zip(parts, rows).map { Attention.Part(cache: $0.cache, rows: $1.rows) }, geometry: geometry,
-            heads: configuration.attentionHeads)
+            zip(parts, rows).map { Attention.Part(state: $0.state, position: $0.position, rows: $1.rows) },
+            geometry: geometry, heads: configuration.attentionHeads)
         let step = LayerStep(
             parts: rows, attention: attention, positions: tokens.map(\.position),
             angles: rotaries.map { $0.angles(of: tokens) })
@@ -71,30 +68,27 @@ package final class ForwardPass {
             try attend(layer, step)
             try feedForward(layer, step)
         }
-        for part in parts { part.cache.advance(part.tokens.count) }
         try readLogits(parts, rows, body)
     }
 
-    /// Makes room for the part's keys and values.
-    package func reserve(_ part: StepPart) throws(ComputeError) {
-        try part.cache.reserve(part.tokens.count, in: compute.heap)
-    }
-
-    /// A sequence that goes on from another's keys and values.
-    package func branch(_ cache: KeyValueCache) throws(ComputeError) -> KeyValueCache {
-        try cache.branch(in: compute.heap)
-    }
-
-    /// The same from an earlier position on, sharing only the first blocks.
-    package func branch(
-        _ cache: KeyValueCache, at position: Int, sharing blocks: Int
-    ) throws(ComputeError) -> KeyValueCache {
-        try cache.branch(at: position, sharing: blocks, in: compute.heap)
-    }
+    /// Where states grow.
+    package var heap: Heap { compute.heap }
 
     func scale(_ rows: Rows, by factor: Float, rows count: Int) {
         compute.parallel(count) { row in
             compute.scale(rows.row(row), by: factor, count: rows.columns)
         }
+    }
+}
+
+extension StateGeometry {
+    /// What a model keeps of a sequence. A window as long as its longest sequence is none.
+    package init(_ configuration: ModelConfiguration, isHalf: Bool) {
+        let layers = configuration.layers.map { layer in
+            KeyValueShape(
+                keyValueHeads: configuration.keyValueHeads, headSize: configuration.headSize,
+                window: layer.attention.window.flatMap { $0 < configuration.maximumPositions ? $0 : nil })
+        }
+        self.init(layers: layers, isHalf: isHalf)
     }
 }

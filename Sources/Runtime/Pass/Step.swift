@@ -1,7 +1,7 @@
 package import DoraLoader
 package import DoraTensor
 
-/// What one sequence has computed in a step: tokens at the positions behind its cache's.
+/// What one sequence has computed in a step.
 package struct StepPart {
     /// Which tokens' logits are wanted.
     package enum Wanted {
@@ -11,22 +11,29 @@ package struct StepPart {
     }
 
     package let weights: ModelWeights
-    package let cache: KeyValueCache
+    /// With room for the tokens.
+    let state: SequenceState
+    /// Of the first token.
+    let position: Int
     package let tokens: ArraySlice<Int>
     package let logits: Wanted
     /// Of the sequence, with those of its tokens that are known to follow: some models rotate by it.
     let length: Int
 
-    /// - Parameter following: tokens of a prompt that later steps will compute.
+    /// - Parameters:
+    ///   - state: of the tokens before these; becomes that of these too, as it will be once they are computed.
+    ///   - following: tokens of a prompt that later steps will compute.
     package init(
-        weights: ModelWeights, cache: KeyValueCache, tokens: ArraySlice<Int>, logits: Wanted,
-        following: Int = 0
-    ) {
+        weights: ModelWeights, extending state: inout SequenceState, by tokens: ArraySlice<Int>,
+        logits: Wanted, following: Int = 0, in heap: Heap
+    ) throws(ComputeError) {
+        position = state.count
+        try state.extend(by: tokens.count, in: heap)
         self.weights = weights
-        self.cache = cache
+        self.state = state
         self.tokens = tokens
         self.logits = logits
-        length = cache.count + tokens.count + following
+        length = state.count + following
     }
 
     /// Offsets into `tokens`.

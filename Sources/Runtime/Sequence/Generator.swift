@@ -35,7 +35,7 @@ package final class Generator {
         try request.check(
             vocabularySize: weights.vocabularySize, context: context, eosIDs: Array(limits.eosIDs))
         var sequence = request.running(
-            weights: weights, cache: KeyValueCache(geometry: pass.geometry), limits: limits,
+            on: pass.configuration, weights: weights, state: SequenceState(pass.geometry), limits: limits,
             tokenizer: tokenizer, width: { _ in RunningScore.mostBranches })
         while !sequence.isFinished {
             let parts = try sequence.nextParts(atMost: pass.chunk, on: pass)
@@ -50,7 +50,7 @@ package final class Generator {
     package func score(_ request: ScoreRequest) throws -> Scores {
         try request.check(vocabularySize: weights.vocabularySize, context: context)
         var running = RunningScore(
-            request, weights: weights, cache: KeyValueCache(geometry: pass.geometry),
+            request, on: pass.configuration, weights: weights, state: SequenceState(pass.geometry),
             width: RunningScore.mostBranches)
         while !running.isFinished {
             let parts = try running.nextParts(atMost: pass.chunk, on: pass)

@@ -4,11 +4,11 @@ import DoraText
 
 /// A request while it is answered, as a batch sees it: tokens to compute, logits to read, an end.
 protocol RunningRequest {
-    /// Its prompt's keys and values, whose full blocks others may read.
-    var cache: KeyValueCache { get }
-    /// The tokens whose keys and values the cache holds.
+    /// Of its prompt and what it makes of it, or of its prompt alone; between steps, others may go on from its full blocks.
+    var state: SequenceState { get set }
+    /// The tokens whose state this is.
     var computedTokens: ArraySlice<Int> { get }
-    /// The length of the sequence by which the cache's keys were rotated last.
+    /// The length of the sequence by which the state's keys were rotated last.
     var rotatedLength: Int { get }
     /// Whether the prompt has been taken in, so that each further step makes a token.
     var isDecoding: Bool { get }
@@ -22,7 +22,7 @@ protocol RunningRequest {
     /// What was scored; nil if nothing was to be.
     var scores: Scores? { get }
 
-    /// The next tokens to compute, with room for their keys and values.
+    /// The next tokens to compute.
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart]
 
     /// Takes the logits of a token of a part of the step in hand.
@@ -38,19 +38,22 @@ protocol RunningRequest {
 
 extension GenerationRequest {
     /// - Parameters:
-    ///   - cache: empty, or beginning with blocks of this very prompt under these very weights.
+    ///   - state: empty, or of a beginning of this very prompt under these very weights.
     ///   - width: branches to compute together where several choices are scored.
-    /// - Precondition: the request has passed its `check`, and the prompt is longer than what the cache holds.
+    /// - Precondition: the request has passed its `check`, and the prompt is longer than what the state is of.
     func running(
-        weights: ModelWeights, cache: KeyValueCache, limits: RunningSequence.Limits,
-        tokenizer: (any Tokenizer)?, width: (ScoreRequest) -> Int
+        on configuration: ModelConfiguration, weights: ModelWeights, state: SequenceState,
+        limits: RunningSequence.Limits, tokenizer: (any Tokenizer)?, width: (ScoreRequest) -> Int
     ) -> any RunningRequest {
-        guard let choices, let scored = scoredChoices else {
-            return RunningSequence(self, weights: weights, cache: cache, limits: limits, tokenizer: tokenizer)
-        }
+        let sequence = RunningSequence(
+            self, weights: weights, state: state, limits: limits, tokenizer: tokenizer)
+        guard let choices, let scored = scoredChoices else { return sequence }
+        let score = RunningScore(
+            scored, on: configuration, weights: weights, state: state, width: width(scored))
+        // Where a choice is scored otherwise than it is made, its logits do not decide.
+        let isAlike = configuration.rotation(ofLengths: [prompt.count] + scored.lengths) != nil
         return RunningChoices(
-            choices, ends: limits.eosIDs,
-            score: RunningScore(scored, weights: weights, cache: cache, width: width(scored)))
+            choices, ends: limits.eosIDs, score: score, decidedBy: isAlike ? nil : sequence)
     }
 }
 
@@ -58,9 +61,7 @@ extension RunningSequence: RunningRequest {
     var scores: Scores? { nil }
 
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart] {
-        let part = nextPart(atMost: count)
-        try pass.reserve(part)
-        return [part]
+        [try nextPart(atMost: count, in: pass.heap)]
     }
 
     mutating func accept(

@@ -2,8 +2,8 @@ import DoraLoader
 import DoraTensor
 import DoraText
 
-/// One request while it is answered: the tokens still to compute, their cache, and the output so far. Knows nothing of
-/// the sequences beside it.
+/// One request while it is answered: the tokens still to compute, the state of those before, and the output so far.
+/// Knows nothing of the sequences beside it.
 struct RunningSequence {
     /// What a model needs to know of itself to end a text.
     struct Limits {
@@ -15,14 +15,15 @@ struct RunningSequence {
     }
 
     let weights: ModelWeights
-    private(set) var cache: KeyValueCache
+    /// Of the tokens that are computed, or that the step in hand computes.
+    var state: SequenceState
     private let request: GenerationRequest
     private let context: Int
     private let ends: Set<Int>
     private let recomputedLength: Int?
     private var output: GrowingCompletion
     /// The constraint on the text, if it is one of several.
-    private var walk: ChoiceWalk?
+    private(set) var walk: ChoiceWalk?
     /// How many alternatives to report for the prompt's own tokens; nil if they are not scored.
     private let promptTop: Int?
     /// Until the first token is made, its indices are positions.
@@ -38,15 +39,15 @@ struct RunningSequence {
     private var firstToken: ContinuousClock.Instant?
     private var lastToken: ContinuousClock.Instant?
 
-    /// - Parameter cache: empty, or beginning with blocks of this very prompt under these very weights.
-    /// - Precondition: the prompt has passed `GenerationRequest.check`, and is longer than what the cache holds.
+    /// - Parameter state: empty, or of a beginning of this very prompt under these very weights.
+    /// - Precondition: the prompt has passed `GenerationRequest.check`, and is longer than that.
     init(
-        _ request: GenerationRequest, weights: ModelWeights, cache: KeyValueCache, limits: Limits,
+        _ request: GenerationRequest, weights: ModelWeights, state: SequenceState, limits: Limits,
         tokenizer: (any Tokenizer)?
     ) {
         self.request = request
         self.weights = weights
-        self.cache = cache
+        self.state = state
         context = limits.context
         recomputedLength = limits.recomputedLength
         ends = request.ends(eosIDs: limits.eosIDs, tokenizer: tokenizer)
@@ -54,7 +55,7 @@ struct RunningSequence {
         promptTop = request.choices == nil ? request.promptLogprobs : nil
         walk = request.choices.map { ChoiceWalk($0, ends: limits.eosIDs) }
         // What every choice begins with is known.
-        pending = (request.prompt + (walk?.tokens ?? []))[cache.count...]
+        pending = (request.prompt + (walk?.tokens ?? []))[state.count...]
         isFinished = request.maximumTokens == 0 || walk?.answer != nil
     }
 
@@ -63,24 +64,24 @@ struct RunningSequence {
     var tokenIDs: [Int] { walk?.tokens ?? output.completion.tokenIDs }
     var logprobs: [TokenLogprob] { output.completion.logprobs }
     var pendingTokens: Int { pending.count }
-    /// The tokens whose keys and values the cache holds.
+    /// The tokens whose state this is.
     var computedTokens: ArraySlice<Int> {
-        cache.count <= request.prompt.count
-            ? request.prompt[..<cache.count]
-            : (request.prompt + tokenIDs)[..<cache.count]
+        state.count <= request.prompt.count
+            ? request.prompt[..<state.count]
+            : (request.prompt + tokenIDs)[..<state.count]
     }
 
     /// The next tokens to compute; the logits of the last are wanted once none is left, those of all if the prompt is
     /// scored.
-    mutating func nextPart(atMost count: Int) -> StepPart {
+    mutating func nextPart(atMost count: Int, in heap: Heap) throws(ComputeError) -> StepPart {
         let tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
         if pending.isEmpty { isRecomputing = false }
         position = tokens.startIndex
         let scores = promptTop != nil && firstToken == nil
-        let part = StepPart(
-            weights: weights, cache: cache, tokens: tokens,
-            logits: scores ? .all : pending.isEmpty ? .last : .none, following: pending.count)
+        let part = try StepPart(
+            weights: weights, extending: &state, by: tokens,
+            logits: scores ? .all : pending.isEmpty ? .last : .none, following: pending.count, in: heap)
         rotatedLength = part.length
         return part
     }
@@ -88,10 +89,10 @@ struct RunningSequence {
     /// Begins again with all tokens so far where the next ones make the sequence so long that all are rotated
     /// differently.
     private mutating func recomputeIfLonger() {
-        guard let limit = recomputedLength, cache.count <= limit, cache.count + pending.count > limit else {
+        guard let limit = recomputedLength, state.count <= limit, state.count + pending.count > limit else {
             return
         }
-        cache = KeyValueCache(geometry: cache.geometry)
+        state = SequenceState(state.geometry)
         pending = (request.prompt + tokenIDs)[...]
         isRecomputing = true
     }
@@ -115,7 +116,7 @@ struct RunningSequence {
         output.record(id, logits)
         let goesOn = output.accept(id, isEnd: ends.contains(id), emit: emit)
         let isFull =
-            output.completion.tokenIDs.count == request.maximumTokens || cache.count == context
+            output.completion.tokenIDs.count == request.maximumTokens || state.count == context
         isFinished = !goesOn || isFull
         if isFinished { return }
         pending = [id]

@@ -17,6 +17,9 @@ package struct ScoreRequest: Sendable, Equatable {
         continuations.map { $0.reduce(0) { $0 + $1.count } } ?? max(0, prompt.count - 1)
     }
 
+    /// Of the sequences that are scored.
+    var lengths: [Int] { continuations?.map { prompt.count + $0.count } ?? [prompt.count] }
+
     /// Whether a model can score this.
     func check(vocabularySize: Int, context: Int) throws(RuntimeError) {
         try GenerationRequest.check(prompt, vocabularySize: vocabularySize, context: context)

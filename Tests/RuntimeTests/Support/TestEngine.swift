@@ -10,11 +10,11 @@ struct TestEngine: Sendable {
     let compute: Compute
 
     init(
-        adapters: [String], root: AdapterRoot? = nil, base name: String = "gqa-f32",
+        adapters: [String], root: AdapterRoot? = nil, base name: String = "gqa-f32", folder: String? = nil,
         _ change: (inout Engine.Options) -> Void = { _ in }
     ) throws {
         compute = try Compute(threads: 2)
-        base = try BaseModel(folder: Fixtures.path("bases/\(name)"), on: compute)
+        base = try BaseModel(folder: folder ?? Fixtures.path("bases/\(name)"), on: compute)
         var options = Engine.Options()
         options.keyValueBytes = 64 << 20
         options.adapters = adapters.map { ($0, Fixtures.path("adapters/\($0)")) }
