@@ -12,7 +12,7 @@ struct Batch {
         let outcome: EngineEvent
     }
 
-    private struct Running {
+    struct Running {
         let request: EngineRequest
         let adapter: AdapterIdentity?
         let prompt: [Int]
@@ -28,8 +28,11 @@ struct Batch {
         var charged: Int
         /// Blocks shared with the prefix cache.
         var held: [Int]
-        /// Whether all its keys are rotated as those of its prompt.
-        let keepsRotation: Bool
+        /// By which all its keys are rotated; nil if that is not settled from the beginning.
+        let rotation: Int?
+        /// Whether memory is kept only for the tokens that there are, so that it may have to make room (`Batch+Memory`).
+        let grows: Bool
+        var isPaused = false
         var reportedTokens = 0
         var failure: EngineError?
     }
@@ -39,11 +42,14 @@ struct Batch {
 
     let pass: ForwardPass
     /// Positions that a sequence may have.
-    private let context: Int
-    private let maximumSequences: Int
+    let context: Int
+    let maximumSequences: Int
     /// Blocks of keys and values that may exist.
     let blockBudget: Int
-    private var running: [Running] = []
+    var running: [Running] = []
+    /// Those that had to make room for older ones; the oldest first.
+    var paused: [Running] = []
+    var preemptions = 0
     var prefixes = PrefixCache()
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
@@ -55,51 +61,29 @@ struct Batch {
         self.blockBudget = min(blockBudget, Self.mostBlocks)
     }
 
-    var count: Int { running.count }
-    var isEmpty: Bool { running.isEmpty }
-    /// Blocks that running sequences keep, those that they share with others included.
-    var keptBlocks: Int { running.reduce(prefixes.heldCount) { $0 + $1.charged } }
-    var usedBlocks: Int { running.reduce(prefixes.blockCount) { $0 + $1.charged } }
+    var count: Int { running.count + paused.count }
+    var isEmpty: Bool { running.isEmpty && paused.isEmpty }
 
     /// Those that a sequence may have as far as memory goes.
-    private var positions: Int { min(context, blockBudget * KeyValueGeometry.blockPositions) }
-
-    /// Blocks that a request takes at most, so that one admitted never lacks memory half-way.
-    private func blocks(_ work: EngineRequest.Work) -> Int {
-        let request: GenerationRequest
-        switch work {
-        case .generate(let generation):
-            if let scored = generation.scoredChoices { return blocks(.score(scored)) }
-            request = generation
-        case .score(let score):
-            return score.promptBlocks + score.width(blockBudget: blockBudget) * score.branchBlocks
-        }
-        let (sum, isHuge) = request.prompt.count.addingReportingOverflow(request.maximumTokens)
-        // Who asks for as much as there is gets what memory holds, but one token at least.
-        let tokens = min(isHuge ? max(request.prompt.count + 1, positions) : sum, context)
-        return tokens.roundedUp(to: KeyValueGeometry.blockPositions) / KeyValueGeometry.blockPositions
-    }
-
-    /// Whether the request could run if it were alone.
-    func fits(_ work: EngineRequest.Work) -> Bool { blocks(work) <= blockBudget }
+    var positions: Int { min(context, blockBudget * KeyValueGeometry.blockPositions) }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
     mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel)
         -> Bool
     {
-        guard running.count < maximumSequences else { return false }
+        guard paused.isEmpty, running.count < maximumSequences else { return false }
         let rotation = rotation(of: work)
         let held =
             rotation.map {
                 prefixes.hold(
                     waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work))
             } ?? []
-        let needed = blocks(work) - held.count
-        while usedBlocks + needed > blockBudget {
-            guard prefixes.evictOne() else {
-                prefixes.release(held)
-                return false
-            }
+        let grows = rotation != nil && Self.canGrow(work)
+        let most = blocks(work)
+        let needed = (grows ? min(most, Self.blocks(positions: work.prompt.count + 1)) : most) - held.count
+        guard makeRoom(for: needed) else {
+            prefixes.release(held)
+            return false
         }
         let cache = KeyValueCache(geometry: pass.geometry, beginningWith: prefixes.blocks(held))
         let waited = ContinuousClock.now - waiting.arrival
@@ -110,7 +94,7 @@ struct Batch {
                 sequence: sequence(of: work, by: model, cache: cache),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: cache.count,
-                charged: needed, held: held, keepsRotation: rotation != nil))
+                charged: needed, held: held, rotation: rotation, grows: grows))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
@@ -160,14 +144,16 @@ struct Batch {
 
     /// Takes out the requests that `isMeant` picks; they finish as cancelled.
     mutating func cancel(_ isMeant: (RequestKey) -> Bool) -> [Ended] {
-        let meant = running.filter { isMeant($0.request.key) }
+        let meant = (running + paused).filter { isMeant($0.request.key) }
         running.removeAll { isMeant($0.request.key) }
+        paused.removeAll { isMeant($0.request.key) }
         return meant.map { end($0, isCancelled: true) }
     }
 
     /// Computes the next tokens of every sequence.
     /// - Returns: the requests that are done.
     mutating func step() -> [Ended] {
+        makeRoomForStep()
         // Of which sequence each part is, and which of its parts.
         var places: [(index: Int, part: Int)] = []
         var parts: [StepPart] = []
@@ -233,7 +219,7 @@ struct Batch {
             running[index].failure = EngineError(error)
             return
         }
-        if isFirst && running[index].sequence.isDecoding && running[index].keepsRotation {
+        if isFirst && running[index].sequence.isDecoding && running[index].rotation != nil {
             var sequence = running[index]
             share(&sequence)
             running[index] = sequence
@@ -263,7 +249,7 @@ struct Batch {
     }
 
     /// Leaves the full blocks of a sequence to those who will begin alike.
-    private mutating func share(_ running: inout Running) {
+    mutating func share(_ running: inout Running) {
         guard let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength) else {
             return
         }

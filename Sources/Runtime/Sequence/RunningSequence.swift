@@ -67,7 +67,7 @@ struct RunningSequence {
     var computedTokens: ArraySlice<Int> {
         cache.count <= request.prompt.count
             ? request.prompt[..<cache.count]
-            : (request.prompt + tokenIDs)[..<cache.count]
+            : tokens[..<cache.count]
     }
 
     /// The next tokens to compute; the logits of the last are wanted once none is left, those of all if the prompt is
@@ -85,15 +85,23 @@ struct RunningSequence {
         return part
     }
 
-    /// Begins again with all tokens so far where the next ones make the sequence so long that all are rotated
-    /// differently.
+    /// All tokens so far: the prompt's and those that were made.
+    var tokens: [Int] { request.prompt + tokenIDs }
+
+    /// Computes all tokens so far again; what was made of them stays as it is.
+    /// - Parameter cache: empty, or beginning with blocks of these very tokens under these very weights.
+    mutating func beginAgain(on cache: KeyValueCache) {
+        self.cache = cache
+        pending = tokens[cache.count...]
+        isRecomputing = true
+    }
+
+    /// Begins again where the next tokens make the sequence so long that all are rotated differently.
     private mutating func recomputeIfLonger() {
         guard let limit = recomputedLength, cache.count <= limit, cache.count + pending.count > limit else {
             return
         }
-        cache = KeyValueCache(geometry: cache.geometry)
-        pending = (request.prompt + tokenIDs)[...]
-        isRecomputing = true
+        beginAgain(on: KeyValueCache(geometry: cache.geometry))
     }
 
     /// Takes the likeliest token, of those that are allowed, of the logits that were wanted; or, before the prompt's end,

@@ -12,7 +12,9 @@ struct ServerMetrics: Sendable {
         writeLoad(to: &text)
         writeRequests(to: &text)
         writeAdapters(to: &text)
-        text.gauge("dora_build_info", "What is served.", 1, [("model", baseName)])
+        text.gauge(
+            "dora_build_info", "What is served, and by which release.", 1,
+            [("version", Version.current), ("model", baseName)])
         if speaksVLLM { writeVLLM(to: &text) }
         return text.text
     }
@@ -55,6 +57,9 @@ struct ServerMetrics: Sendable {
         text.gauge("dora_kv_cache_bytes", "Keys and values in memory.", Double(statistics.keyValueBytes))
         writeCacheConfiguration("dora_cache_config_info", to: &text)
         text.counter("dora_steps_total", "Forward passes.", statistics.steps)
+        text.counter(
+            "dora_preemptions_total", "Running requests that made room for older ones.",
+            statistics.preemptions)
     }
 
     private func writeRequests(to text: inout MetricsText) {
