@@ -4,7 +4,7 @@ One server, both protocols, the same requests in turns; medians, and ratios with
 library, and Debian's wrk for the rates. Without a model: the demo model, whose steps take a tenth of a millisecond, so
 that everything around them shows.
 """
-import argparse, http.client, json, os, pathlib, re, shutil, socket, statistics, subprocess, tempfile, threading, time
+import argparse, http.client, json, os, pathlib, re, selectors, shutil, socket, statistics, subprocess, tempfile, time
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 
@@ -15,65 +15,90 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def connect(port):
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
 class Lines:
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.socket.makefile("rb")
+    """Both protocols by the same frugal client: bytes out, bytes in until the mark of an end, nothing taken apart."""
+    end, event = b'"done":true', b'"token_ids"'
 
-    def ask(self, ids, tokens, stream=False):
-        """Tokens made."""
-        self.socket.sendall(json.dumps({"id": 1, "token_ids": ids, "max_tokens": tokens, "ignore_eos": True,
-                                        "stream": stream}).encode() + b"\n")
-        while True:
-            line = self.file.readline()
-            if b'"done":true' in line:
-                return json.loads(line)["usage"]["completion_tokens"]
+    @staticmethod
+    def request(ids, tokens, stream):
+        return json.dumps({"id": 1, "token_ids": ids, "max_tokens": tokens, "ignore_eos": True, "stream": stream}).encode() + b"\n"
 
+    @staticmethod
+    def is_over(data):
+        return data.endswith(b"\n") and Lines.end in data[data.rfind(b"\n", 0, -1) + 1:]
 
-class Requests:
-    def __init__(self, port):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port)
-        self.connection.connect()
-        self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def ask(self, ids, tokens, stream=False):
-        body = json.dumps({"prompt": ids, "max_tokens": tokens, "ignore_eos": True, "stream": stream})
-        self.connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
-        reply = self.connection.getresponse()
-        data = reply.read()
-        assert reply.status == 200, data
-        if stream:
-            assert data.endswith(b"data: [DONE]\n\n")
-            return tokens
-        return json.loads(data)["usage"]["completion_tokens"]
+    is_whole = is_over
 
 
-def one_client(client, count, tokens, seed):
+class HTTP:
+    event = b"data: {"
+
+    @staticmethod
+    def request(ids, tokens, stream):
+        body = json.dumps({"prompt": ids, "max_tokens": tokens, "ignore_eos": True, "stream": stream}).encode()
+        return (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(body)) + body
+
+    @staticmethod
+    def is_over(data):
+        return data.endswith(b"\r\n0\r\n\r\n")
+
+    @staticmethod
+    def is_whole(data):
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        return bool(length) and len(body) == int(length[1])
+
+
+def ask(protocol, connection, ids, tokens):
+    connection.sendall(protocol.request(ids, tokens, False))
+    data = b""
+    while not protocol.is_whole(data):
+        data += connection.recv(1 << 16)
+    return data
+
+
+def one_client(protocol, connection, count, tokens, seed):
     """Seconds of each of `count` requests, one after the other."""
     times = []
     for turn in range(count):
         start = time.perf_counter()
-        client.ask([(seed + turn * 31 + i) % 900 + 10 for i in range(16)], tokens)
+        ask(protocol, connection, [(seed + turn * 31 + i) % 900 + 10 for i in range(16)], tokens)
         times.append(time.perf_counter() - start)
     return times
 
 
-def streaming(make, clients, tokens, rounds):
-    """Tokens a second of `clients` that stream at once."""
-    connections = [make() for _ in range(clients)]
-
-    def run(number):
-        for turn in range(rounds):
-            connections[number].ask([(number * 37 + turn * 11 + i) % 900 + 10 for i in range(16)], tokens, stream=True)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
+def streaming(protocol, port, clients, tokens):
+    """Tokens a second of `clients` that stream at once: one thread that waits for all sockets and counts events."""
+    selector = selectors.DefaultSelector()
+    connections = [connect(port) for _ in range(clients)]
+    last = {connection: b"" for connection in connections}
+    for connection in connections:
+        selector.register(connection, selectors.EVENT_READ)
+    events = 0
     start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return clients * tokens * rounds / (time.perf_counter() - start)
+    for number, connection in enumerate(connections):
+        connection.sendall(protocol.request([(number * 37 + i) % 900 + 10 for i in range(16)], tokens, True))
+    while selector.get_map():
+        for key, _ in selector.select():
+            data = key.fileobj.recv(1 << 18)
+            assert data, "the server has gone"
+            events += data.count(protocol.event)
+            # The end may have come in two pieces, and the last line is long.
+            last[key.fileobj] = (last[key.fileobj] + data)[-16384:]
+            if protocol.is_over(last[key.fileobj]):
+                selector.unregister(key.fileobj)
+    seconds = time.perf_counter() - start
+    for connection in connections:
+        connection.close()
+    assert events > clients * tokens / 2, events
+    return clients * tokens / seconds
 
 
 def wrk(url, seconds=3):
@@ -86,7 +111,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default=REPOSITORY / "models/base")
     parser.add_argument("--adapter", default=REPOSITORY / "models/adapters/topic")
-    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=256, help="of each stream: so many that their beginnings, measured apart, count for little")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--build", default=REPOSITORY / ".build/release")
@@ -105,26 +130,26 @@ def main():
     try:
         while True:
             try:
-                lines, requests = Lines(line_port), Requests(http_port)
+                open_ = {Lines: connect(line_port), HTTP: connect(http_port)}
                 break
             except OSError:
                 time.sleep(0.2)
-        kinds = {"lines": lines, "http": requests}
-        alone = {kind: [] for kind in kinds}
+        alone = {protocol: [] for protocol in open_}
         for round_ in range(options.rounds):
-            for kind, client in kinds.items():
-                alone[kind] += one_client(client, options.requests // options.rounds, 4, round_ * 1000)
-        p50 = {kind: statistics.median(times) * 1e3 for kind, times in alone.items()}
-        print(f"one client, 16 + 4 tokens, p50: lines {p50['lines']:.2f} ms, HTTP {p50['http']:.2f} ms, "
-              f"more by {p50['http'] - p50['lines']:.2f} ms")
+            for protocol, connection in open_.items():
+                alone[protocol] += one_client(
+                    protocol, connection, options.requests // options.rounds, 4, round_ * 1000)
+        p50 = {protocol: statistics.median(times) * 1e3 for protocol, times in alone.items()}
+        print(f"one client, 16 + 4 tokens, p50: lines {p50[Lines]:.2f} ms, HTTP {p50[HTTP]:.2f} ms, "
+              f"more by {p50[HTTP] - p50[Lines]:.2f} ms")
         ratios = []
         for round_ in range(options.rounds):
-            order = [("lines", lambda: Lines(line_port)), ("http", lambda: Requests(http_port))]
+            order = [(Lines, line_port), (HTTP, http_port)]
             rates = {}
-            for kind, make in order if round_ % 2 else reversed(order):
-                rates[kind] = streaming(make, 32, options.tokens, 2)
-            ratios.append(rates["http"] / rates["lines"])
-            print(f"32 streaming clients: lines {rates['lines']:.0f}, HTTP {rates['http']:.0f} tokens/s, {ratios[-1]:.3f}")
+            for protocol, port in order if round_ % 2 else reversed(order):
+                rates[protocol] = streaming(protocol, port, 32, options.tokens)
+            ratios.append(rates[HTTP] / rates[Lines])
+            print(f"32 streaming clients: lines {rates[Lines]:.0f}, HTTP {rates[HTTP]:.0f} tokens/s, {ratios[-1]:.3f}")
         print(f"32 streaming clients, HTTP ÷ lines: median {statistics.median(ratios):.3f}")
         if shutil.which("wrk"):
             print(f"/health: {wrk(f'http://127.0.0.1:{http_port}/health'):.0f} requests/s")

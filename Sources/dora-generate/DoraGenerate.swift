@@ -27,7 +27,8 @@ import FoundationEssentials
 
             Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
             69 the server cannot be reached or is busy, 70 internal error, 130 Ctrl-C.
-            """)
+            """,
+        version: Version.current)
 
     @OptionGroup var options: ModelOptions
 

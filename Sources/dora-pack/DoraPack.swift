@@ -24,7 +24,8 @@ extension Quantization: ExpressibleByArgument {}
 
             Exit status: 0 success, 64 wrong usage, 65 bad data, 66 missing input, 70 internal error, \
             73 FILE cannot be written, 130 Ctrl-C.
-            """)
+            """,
+        version: Version.current)
 
     @Argument(
         help: ArgumentHelp(

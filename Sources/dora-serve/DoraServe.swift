@@ -28,7 +28,8 @@ import FoundationEssentials
 
             SIGTERM finishes what runs and exits with 0; a second one exits at once. Exit status: 0 success, \
             64 wrong usage, 65 bad data, 66 missing input, 69 cannot listen, 70 internal error.
-            """)
+            """,
+        version: Version.current)
 
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Adapters") var adapters: AdapterFlags

@@ -10,6 +10,14 @@ import Testing
 
     private func removeFolder() { try? FileManager.default.removeItem(at: folder) }
 
+    @Test func allProgramsAreOfOneRelease() throws {
+        defer { removeFolder() }
+        let versions = try ["dora-generate", "dora-serve", "dora-pack"].map {
+            try Command(program: $0, "--version").output
+        }
+        #expect(Set(versions).count == 1 && versions[0].split(separator: ".").count == 3)
+    }
+
     @Test func aPackedModelAnswersAsItsFolder() throws {
         defer { removeFolder() }
         let packed = try Command(program: "dora-pack", Paths.base, "-o", file)

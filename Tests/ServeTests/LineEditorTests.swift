@@ -1,3 +1,4 @@
+import DoraText
 import Testing
 
 @testable import DoraServe
@@ -103,6 +104,6 @@ struct LineEditorTests {
 
     @Test("What a model makes cannot steer a terminal")
     func harmless() {
-        #expect("a\u{1B}[31m\r\u{9B}b\n\tc\u{202E}".harmless == "a\\u{1B}[31m\\u{D}\\u{9B}b\n\tc\\u{202E}")
+        #expect("a\u{1B}[31m\r\u{9B}b\n\tc\u{202E}".harmless == "a\\u{1B}[31m\\r\\u{9B}b\n\tc\\u{202E}")
     }
 }

@@ -100,7 +100,9 @@ extension JSONObject {
             let plain = try await server.answer(.chat, fields)
             #expect(shapes.flaws(plain) == [])
             #expect(plain["id"]?.string == "chatcmpl-1" && plain["created"]?.int == 0)
-            #expect(plain["model"]?.string == "base" && plain["system_fingerprint"]?.string == "dora-base")
+            #expect(
+                plain["model"]?.string == "base"
+                    && plain["system_fingerprint"]?.string == "dora-\(Version.current)-base")
             let message = try #require(plain.choice()?.object("message"))
             #expect(message.members.map(\.key) == ["role", "content", "refusal"])
             #expect(plain.choice()?["finish_reason"]?.string == "length")
@@ -210,7 +212,7 @@ extension JSONObject {
         #expect(
             choice["finish_reason"]?.string == "stop" && choice["stop_reason"] == .null && !answer.isEmpty)
         #expect(ended["model"]?.string == "sentiment")
-        #expect(ended["system_fingerprint"]?.string == "dora-sentiment@1")
+        #expect(ended["system_fingerprint"]?.string == "dora-\(Version.current)-sentiment@1")
         #expect(ended.object("dora")?["adapter"]?.string == "sentiment@1")
         // The end is a token, of no text.
         let logprobs = try #require(choice.object("logprobs"))

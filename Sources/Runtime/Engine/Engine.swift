@@ -36,7 +36,7 @@ package final class Engine: Sendable {
     let queue: QueueLimit
     private let directory: LanguageDirectory
     /// What lies under the root.
-    package let listing: RootListing
+    private let listing: RootListing
     /// Looks through it, which may take long, beside the engine and its callers.
     private let looking = DispatchQueue(label: "adapter root")
 
@@ -101,10 +101,13 @@ package final class Engine: Sendable {
     ) { inbox.send(.unload(name, disable: disable, reply)) }
 
     package func adapters(_ reply: @escaping @Sendable ([AdapterStatus]) -> Void) {
+        knownAdapters { known, root in reply(AdapterStatus.all(known, onDisk: root.found.map(\.name))) }
+    }
+
+    /// - Parameter reply: is told what is known of adapters, sorted, and apart from it what lies under the root.
+    package func knownAdapters(_ reply: @escaping @Sendable ([AdapterStatus], RootListing.State) -> Void) {
         inbox.send(
-            .adapters { [looking, listing] known in
-                looking.async { reply(AdapterStatus.all(known, onDisk: listing.adapters().map(\.name))) }
-            })
+            .adapters { [looking, listing] known in looking.async { reply(known, listing.state()) } })
     }
 
     /// The language of what is chosen, if that is in memory.

@@ -1,3 +1,5 @@
+import DoraText
+
 /// A line that somebody types: keys in, text and cursor out. Knows nothing of terminals.
 ///
 /// The cursor stands between characters as people see them: what takes several scalars is deleted as one.
@@ -114,7 +116,7 @@ extension String {
     fileprivate var withoutControls: String {
         var result = String.UnicodeScalarView()
         for scalar in replacing("\r\n", with: "\n").replacing("\r", with: "\n").unicodeScalars
-        where scalar == "\n" || scalar == "\t" || !scalar.steersTerminal {
+        where !scalar.steersTerminal {
             result.append(scalar)
         }
         return String(result)

@@ -1,30 +1,4 @@
 /// Text as a terminal shows it.
-extension Unicode.Scalar {
-    /// Steers a terminal, or turns the direction of the text behind it.
-    var steersTerminal: Bool {
-        switch value {
-        case 0x00...0x1F, 0x7F...0x9F, 0x2028, 0x2029, 0x202A...0x202E, 0x2066...0x2069: true
-        default: false
-        }
-    }
-}
-
-extension String {
-    /// With line feeds and tabs, and what else would steer a terminal spelled out (`\u{1B}`).
-    package var harmless: String {
-        if !unicodeScalars.contains(where: { $0.steersTerminal && $0 != "\n" && $0 != "\t" }) { return self }
-        var result = ""
-        for scalar in unicodeScalars {
-            if scalar.steersTerminal, scalar != "\n", scalar != "\t" {
-                result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-}
-
 extension Character {
     /// Columns of a terminal that it fills.
     var columns: Int {

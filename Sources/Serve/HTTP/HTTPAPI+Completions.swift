@@ -39,9 +39,9 @@ extension HTTPAPI {
     private func whole(_ request: OpenAIRequest, _ stamp: OpenAIStamp, _ call: HTTPCall) async throws
         -> Response
     {
-        let events = try EngineSignals(request, by: call)
+        let events = try PromptEvents(request, by: call)
         var gathering = OpenAIGathering(request, stamp: stamp)
-        for await case .event(let index, let event) in events.signals {
+        for await (index, event) in events.all {
             call.notes.add(event)
             if case .failed(let error) = event {
                 events.cancel()
@@ -52,6 +52,7 @@ extension HTTPAPI {
                 throw OpenAIError.cancelled
             }
             var response = Response(json: answer.body)
+            response.headers[.serverTiming] = reply.run.serverTiming
             response.headers[.doraAdapter] = reply.adapter?.description
             response.headers[.doraIgnored] = OpenAIRequest.header(ignored: reply.ignored)
             return response
@@ -68,44 +69,11 @@ extension HTTPAPI {
     private func stream(_ request: OpenAIRequest, _ stamp: OpenAIStamp, _ call: HTTPCall) async throws
         -> Response
     {
-        let events = try EngineSignals(request, by: call, ticking: settings.limits.ping / 5)
-        var stream = EventStream(
-            OpenAIStream(request, stamp: stamp), pingingAfter: settings.limits.ping)
-        var head = HTTPFields()
-        var first = ByteBuffer()
-        var ignored = request.ignored
-        for await signal in events.signals {
-            if case .event(_, .failed(let error)) = signal {
-                events.cancel()
-                throw error
-            }
-            if case .event(_, .started(let start)) = signal {
-                head[.doraAdapter] = start.adapter?.description
-                ignored = request.ignored(in: start.language)
-            }
-            first = stream.take(signal, call.notes)
-            if case .event = signal { break }
-            if first.readableBytes > 0 { break }
-        }
-        head[.doraIgnored] = OpenAIRequest.header(ignored: ignored)
-        head[.contentType] = "text/event-stream"
-        head[.cacheControl] = "no-cache"
-        head[.accelBuffering] = "no"
-        let body = ResponseBody { [stream, first] writer in
-            var stream = stream
-            if first.readableBytes > 0 { try await writer.write(first) }
-            if !stream.isDone {
-                for await signal in events.signals {
-                    let bytes = stream.take(signal, call.notes)
-                    if bytes.readableBytes > 0 { try await writer.write(bytes) }
-                    if stream.isDone { break }
-                }
-            }
-            events.cancel()
-            guard stream.isDone else { throw CancellationError() }
-            try await writer.finish(nil)
-        }
-        return Response(status: .ok, headers: head, body: body)
+        let (stream, head) = try await EventStream.open(
+            request, stamp, for: call, pingingAfter: settings.limits.ping)
+        return Response(
+            status: .ok, headers: head,
+            body: ResponseBody { [writer = call.writer] _ in try await writer.pour(stream) })
     }
 
     // MARK: Failures
@@ -113,9 +81,42 @@ extension HTTPAPI {
     /// With what helps the client: other names, or when to come again.
     private func describe(_ error: EngineError, _ request: OpenAIRequest) async -> OpenAIError {
         var models: [String] = []
-        if error.kind == .notFound { models = await listing.models().map(\.id) }
+        if error.kind == .notFound { models = await listing.page().models.map(\.id) }
         var seconds = 1
         if error.kind == .busy { seconds = await state.engine.statistics.secondsOfQueue }
         return OpenAIError(error, for: request, models: models, retryAfter: seconds)
+    }
+}
+
+/// What comes of a request's prompts whose answer is one piece.
+private struct PromptEvents: Sendable {
+    /// Each with the index of its prompt.
+    let all: AsyncStream<(index: Int, event: EngineEvent)>
+    private let session: EngineSession
+    private let serials: [Int]
+
+    /// - Throws: why one of the prompts cannot be queued; then none is.
+    init(_ request: OpenAIRequest, by call: HTTPCall) throws(EngineError) {
+        session = call.session
+        serials = request.prompts.indices.map { call.firstSerial + $0 }
+        let (events, continuation) = AsyncStream.makeStream(of: (index: Int, event: EngineEvent).self)
+        all = events
+        for (index, serial) in serials.enumerated() {
+            do throws(EngineError) {
+                try session.submit(serial, to: request.adapter, streams: false) { language, model in
+                    try request.work(index, in: language, model: model)
+                } report: {
+                    continuation.yield((index, $0))
+                }
+            } catch {
+                cancel()
+                throw error
+            }
+        }
+    }
+
+    /// Whatever still runs is of no use.
+    func cancel() {
+        for serial in serials { session.cancel(serial) }
     }
 }

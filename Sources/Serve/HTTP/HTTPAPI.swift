@@ -83,17 +83,15 @@ struct HTTPAPI: Sendable {
 }
 
 extension HTTPAPI {
+    /// What `/health` says.
+    static let alive = Array(#"{"status":"ok"}"#.utf8)
+
     /// What machines ask: whether the server lives, whether to send it something, how it does.
     /// - Parameter isOpen: whether metrics are told to everybody, wherever they come from.
     func probeRoutes(isOpen: Bool) -> [HTTPRoute] {
         [
             HTTPRoute(method: .get, path: "/health", role: .stranger) { _, _ in
-                Response { line in
-                    line.object { line in
-                        line.key("status")
-                        line.value("ok")
-                    }
-                }
+                Response(json: Self.alive)
             },
             HTTPRoute(method: .get, path: "/ready", role: .stranger) { [state] _, _ in
                 guard !state.isReady else {

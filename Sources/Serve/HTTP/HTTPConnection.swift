@@ -32,6 +32,8 @@ final class HTTPConnection: ChannelInboundHandler {
     var deadline = Deadline()
     /// The reply that is being written.
     var reply: HTTPReplyState?
+    /// Of its body, if that is made bit by bit.
+    var stream = StreamedParts()
     private var isReadPending = false
     private var isDraining = false
     /// What came in while a request was being answered.
@@ -142,14 +144,14 @@ final class HTTPConnection: ChannelInboundHandler {
         guard let context else { return }
         stage = .answering
         deadline.stop()
+        let writer = HTTPReplyWriter(self, on: context.eventLoop)
         let call = HTTPCall(
             id: incoming.id, isLocal: context.localAddress?.isLocal ?? false,
             session: EngineSession(engine: server.state.engine, model: server.state.model, number: number),
-            firstSerial: nextSerial, logger: server.state.logger)
+            firstSerial: nextSerial, logger: server.state.logger, writer: writer)
         nextSerial += HTTPCall.serials
         reply = HTTPReplyState(incoming, call)
         let request = Request(head: incoming.head, body: RequestBody(buffer: incoming.body))
-        let writer = HTTPReplyWriter(self, on: context.eventLoop)
         task = Task { [server] in
             let response = await server.response(to: request, call)
             await writer.write(response)
@@ -160,6 +162,7 @@ final class HTTPConnection: ChannelInboundHandler {
     func finish(closing: Bool) {
         task = nil
         reply = nil
+        stream = StreamedParts()
         guard context != nil else {
             // The task may have sent work to the engine after the channel had said goodbye.
             if number != 0 { server.state.engine.cancelAll(ofConnection: number) }
@@ -199,10 +202,7 @@ final class HTTPConnection: ChannelInboundHandler {
             var error = OpenAIError(.timeout, "request_timeout", "the request took too long to come in")
             error.closes = true
             refuse(error)
-        case .answering:
-            server.state.logger.warning(
-                "a client that does not read is dropped", metadata: ["connection": "\(number)"])
-            hangUp()
+        case .answering: dropSlowReader()
         case .closing: hangUp()
         }
     }
@@ -244,6 +244,12 @@ final class HTTPConnection: ChannelInboundHandler {
                 context.close(mode: .output, promise: nil)
                 self.read()
             }
+    }
+
+    func dropSlowReader() {
+        server.state.logger.warning(
+            "a client that does not read is dropped", metadata: ["connection": "\(number)"])
+        hangUp()
     }
 
     /// Closes at once; what was not sent is lost.

@@ -16,6 +16,8 @@ struct HTTPCall: RequestContextSource {
     /// The first of the numbers that its requests to the engine have.
     let firstSerial: Int
     let logger: Logger
+    /// Where its reply goes.
+    let writer: HTTPReplyWriter
     let notes = HTTPNotes()
     let start = ContinuousClock.now
 }

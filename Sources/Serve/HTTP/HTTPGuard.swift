@@ -23,7 +23,7 @@ struct HTTPGuard: RouterMiddleware {
         if let origin = request.headers[.origin], access.isListed(origin) {
             response.headers[.accessControlAllowOrigin] = origin
             response.headers[.accessControlExposeHeaders] =
-                "x-request-id, x-dora-adapter, x-dora-ignored, retry-after"
+                "x-request-id, x-dora-adapter, x-dora-ignored, retry-after, server-timing"
         }
         if !access.origins.isEmpty { response.headers[.vary] = "Origin" }
         return response

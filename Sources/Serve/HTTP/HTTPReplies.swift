@@ -10,9 +10,12 @@ import Glibc
 
 extension Response {
     init(json bytes: [UInt8], status: HTTPResponse.Status = .ok) {
+        self.init(json: ByteBuffer(bytes: bytes), status: status)
+    }
+
+    init(json bytes: ByteBuffer, status: HTTPResponse.Status = .ok) {
         self.init(
-            status: status, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: bytes))
     }
 
     /// A body written in place.
@@ -46,6 +49,7 @@ extension HTTPField.Name {
     static let shouldRetry = name("x-should-retry")
     static let doraAdapter = name("x-dora-adapter")
     static let doraIgnored = name("x-dora-ignored")
+    static let serverTiming = name("server-timing")
     static let accelBuffering = name("x-accel-buffering")
     static let contentTypeOptions = name("x-content-type-options")
     static let host = name("host")

@@ -26,13 +26,19 @@ struct HTTPReplyState {
     }
 }
 
+/// What of a streamed body waits to be handed to the channel.
+struct StreamedParts {
+    var bytes = ByteBuffer()
+    /// They go out at the end of this turn of the event loop.
+    var isDue = false
+    /// Nothing comes behind them.
+    var isComplete = false
+}
+
 /// Takes a response from the task that made it to the connection's event loop.
 struct HTTPReplyWriter: Sendable {
-    private let connection: NIOLoopBound<HTTPConnection>
-    private let eventLoop: any EventLoop
-    private let unsent = UnsentBytes()
-    /// What may wait to be sent before whoever writes waits too.
-    private static let mostUnsent = 64 << 10
+    let connection: NIOLoopBound<HTTPConnection>
+    let eventLoop: any EventLoop
 
     init(_ connection: HTTPConnection, on eventLoop: any EventLoop) {
         self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
@@ -47,36 +53,12 @@ struct HTTPReplyWriter: Sendable {
         eventLoop.execute { connection.value.write(response.head, bytes) }
     }
 
-    /// A client that reads slowly slows down nobody but its own reply.
     private func stream(_ response: Response) async {
         eventLoop.execute { connection.value.begin(response.head) }
         do {
             try await response.body.write(StreamedBody(writer: self))
             eventLoop.execute { connection.value.endStream() }
         } catch { eventLoop.execute { connection.value.abandonStream() } }
-    }
-
-    fileprivate func write(_ buffer: ByteBuffer) async throws {
-        let count = buffer.readableBytes
-        let send: @Sendable () -> EventLoopFuture<Void> = { [self] in
-            let sent = connection.value.send(buffer) ?? eventLoop.makeFailedFuture(ChannelError.alreadyClosed)
-            sent.whenComplete { _ in unsent.add(-count) }
-            return sent
-        }
-        if unsent.add(count) > Self.mostUnsent {
-            try await eventLoop.flatSubmit(send).get()
-        } else {
-            eventLoop.execute { _ = send() }
-        }
-    }
-}
-
-/// Bytes of a stream on their way to the socket.
-private final class UnsentBytes: Sendable {
-    private let count = Atomic(0)
-
-    @discardableResult func add(_ bytes: Int) -> Int {
-        count.wrappingAdd(bytes, ordering: .relaxed).newValue
     }
 }
 
@@ -95,7 +77,9 @@ private final class CollectedBody: ResponseBodyWriter {
 private struct StreamedBody: ResponseBodyWriter {
     let writer: HTTPReplyWriter
 
-    func write(_ buffer: ByteBuffer) async throws { try await writer.write(buffer) }
+    func write(_ buffer: ByteBuffer) async throws {
+        writer.eventLoop.execute { writer.connection.value.gather { $0.writeImmutableBuffer(buffer) } }
+    }
     consuming func finish(_ trailers: HTTPFields?) async throws {}
 }
 
@@ -143,21 +127,47 @@ extension HTTPConnection {
         guard reply != nil else { return }
         reply?.unsent -= 1
         // Time runs while something waits to be sent, and anew with each part that was.
-        if reply?.unsent == 0 { deadline.stop() } else { expect(within: server.limits.write) }
+        guard reply?.unsent == 0 else { return expect(within: server.limits.write) }
+        deadline.stop()
+        if stream.bytes.readableBytes > 0 { sendSoon() }
     }
 
-    /// - Returns: when it is sent; nil if nobody is there.
-    fileprivate func send(_ buffer: ByteBuffer) -> EventLoopFuture<Void>? {
-        guard let context else { return nil }
-        reply?.unsent += 1
-        expect(within: server.limits.write)
-        let sent = context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))))
-        sent.assumeIsolated().whenComplete { _ in self.sent() }
-        return sent
+    /// Takes more of a streamed body. It goes out with whatever else this turn of the event loop brings; where a client
+    /// reads slowly, it waits for what went before, and nobody waits for it.
+    func gather(_ write: (inout ByteBuffer) -> Void) {
+        guard context != nil, reply != nil else { return }
+        write(&stream.bytes)
+        if stream.bytes.readableBytes > server.state.limits.maximumUnsent { return dropSlowReader() }
+        sendSoon()
+    }
+
+    private func sendSoon() {
+        guard let context, !stream.isDue else { return }
+        stream.isDue = true
+        context.eventLoop.assumeIsolated().execute { self.sendGathered() }
+    }
+
+    private func sendGathered() {
+        stream.isDue = false
+        guard context != nil, reply?.unsent == 0 else { return }
+        if let part = stream.bytes.readSlice(length: min(stream.bytes.readableBytes, Self.partSize)),
+            part.readableBytes > 0
+        {
+            expect(within: server.limits.write)
+            queue(.body(.byteBuffer(part)))
+            context?.flush()
+        }
+        guard stream.bytes.readableBytes == 0 else { return }
+        stream.bytes.clear()
+        if stream.isComplete { endStream() }
     }
 
     fileprivate func endStream() {
         guard let context, let reply else { return abandonStream() }
+        guard stream.bytes.readableBytes == 0 else {
+            stream.isComplete = true
+            return
+        }
         expect(within: server.limits.write)
         context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
             self.deadline.stop()

@@ -22,14 +22,25 @@ package final class HTTPServer: Sendable {
     /// An address at which it answers.
     func endpoint(_ address: ListenAddress) -> Endpoint {
         Endpoint(address: address, isHalfClosable: false, isGuarded: !isForProbes) { [self] channel in
-            var heads = NIOHTTPDecoderLimitConfiguration()
-            heads.maxHeaderFieldSize = limits.headerBytes
-            heads.maxHeaderListSize = limits.headBytes
-            heads.maxHeaderFieldCount = limits.headers
-            let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: heads)
-            try channel.pipeline.syncOperations.addHandlers(
-                ByteToMessageHandler(decoder), HTTPResponseEncoder(), HTTPConnection(self))
+            try Self.open(channel, limits, HTTPConnection(self))
         }
+    }
+
+    /// Sets a channel up for clients that come before there is a server.
+    static func openLoading(_ channel: any Channel, _ limits: HTTPLimits) throws {
+        try open(channel, limits, LoadingConnection(limits))
+    }
+
+    private static func open(
+        _ channel: any Channel, _ limits: HTTPLimits, _ connection: some ChannelInboundHandler
+    ) throws {
+        var heads = NIOHTTPDecoderLimitConfiguration()
+        heads.maxHeaderFieldSize = limits.headerBytes
+        heads.maxHeaderListSize = limits.headBytes
+        heads.maxHeaderFieldCount = limits.headers
+        let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: heads)
+        try channel.pipeline.syncOperations.addHandlers(
+            ByteToMessageHandler(decoder), HTTPResponseEncoder(), connection)
     }
 
     func response(to request: Request, _ call: HTTPCall) async -> Response {

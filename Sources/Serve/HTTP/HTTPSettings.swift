@@ -56,7 +56,7 @@ package struct HTTPLimits: Sendable {
     package var write = TimeAmount.seconds(60)
     package var farewell = TimeAmount.seconds(1)
     /// Silence after which a stream says that it lives.
-    package var ping = Duration.seconds(15)
+    package var ping = TimeAmount.seconds(15)
     package var headerBytes = 16 << 10
     package var headBytes = 64 << 10
     package var headers = 100

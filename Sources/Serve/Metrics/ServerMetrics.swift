@@ -12,7 +12,9 @@ struct ServerMetrics: Sendable {
         writeLoad(to: &text)
         writeRequests(to: &text)
         writeAdapters(to: &text)
-        text.gauge("dora_build_info", "What is served.", 1, [("model", baseName)])
+        text.gauge(
+            "dora_build_info", "What is served, and by which release.", 1,
+            [("version", Version.current), ("model", baseName)])
         if speaksVLLM { writeVLLM(to: &text) }
         return text.text
     }

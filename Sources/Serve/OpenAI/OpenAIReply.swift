@@ -13,6 +13,8 @@ package struct OpenAIReply: Sendable {
     /// Fields that had no effect.
     package var ignored: [String] { replies.first?.language.map(request.ignored) ?? request.ignored }
 
+    var run: OpenAIRun { OpenAIRun(replies) }
+
     package func write(to line: inout JSONLine) {
         line.object { line in
             request.writeHead(stamp, isChunk: false, adapter: adapter, to: &line)
@@ -29,7 +31,7 @@ package struct OpenAIReply: Sendable {
                 line.key("prompt_token_ids")
                 line.value(replies.first?.prompt ?? [])
             }
-            OpenAIRun(replies).write(stamp, to: &line)
+            run.write(stamp, to: &line)
         }
     }
 }

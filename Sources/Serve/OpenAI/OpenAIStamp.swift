@@ -40,7 +40,7 @@ extension OpenAIRequest {
         line.key("model")
         line.value(model ?? adapter?.name ?? baseName)
         line.key("system_fingerprint")
-        line.value("dora-\(adapter?.description ?? "base")")
+        line.value("dora-\(Version.current)-\(adapter?.description ?? "base")")
     }
 }
 
@@ -94,6 +94,16 @@ struct OpenAIRun: Sendable {
         }
     }
 
+    /// As the header `Server-Timing` spells times, in milliseconds.
+    var serverTiming: String {
+        times.map { name, time in "\(name);dur=\((time.seconds * 1e6).rounded() / 1e3)" }
+            .joined(separator: ", ")
+    }
+
+    private var times: [(name: String, time: Duration)] {
+        [("queue", queue), ("merge", merge), ("prefill", prefill), ("decode", decode)]
+    }
+
     func write(_ stamp: OpenAIStamp, to line: inout JSONLine) {
         line.key("dora")
         line.object { line in
@@ -102,9 +112,7 @@ struct OpenAIRun: Sendable {
             guard stamp.tellsRun else { return }
             line.key("timing")
             line.object { line in
-                for (name, time) in [
-                    ("queue", queue), ("merge", merge), ("prefill", prefill), ("decode", decode),
-                ] {
+                for (name, time) in times {
                     line.key(name)
                     line.value(time.seconds)
                 }

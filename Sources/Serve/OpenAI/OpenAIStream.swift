@@ -130,8 +130,8 @@ package struct OpenAIStream: Sendable {
     private mutating func chunk(_ part: Part, _ index: Int) -> [UInt8] {
         guard let choice = choices[index] else { return [] }
         let promptIDs = request.returnsTokenIDs && !choice.hasPromptIDs ? choice.start.prompt : nil
-        choices[index]?.hasPromptIDs = true
-        var line = JSONLine()
+        if promptIDs != nil { choices[index]?.hasPromptIDs = true }
+        var line = JSONLine(capacity: choice.head.count + (part.text ?? "").utf8.count + 160)
         line.object { line in
             line.raw(choice.head)
             line.key("choices")

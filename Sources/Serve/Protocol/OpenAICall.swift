@@ -1,3 +1,4 @@
+import DoraRuntime
 package import DoraText
 
 /// A request of OpenAI's API as a line of the protocol, or of a file, brings it.
@@ -16,6 +17,27 @@ package struct OpenAICall: Equatable, Sendable {
         var options = options
         options.allowsStreams = false
         return try OpenAIRequest(body, to: endpoint, options: options)
+    }
+}
+
+/// Such a request while it is answered. Each prompt is a request to the engine; the last that is answered brings the line.
+struct OpenAIExchange {
+    let request: OpenAIRequest
+    private let id: RequestID?
+    private var gathering: OpenAIGathering
+
+    init(_ call: OpenAICall, _ id: RequestID?, _ options: OpenAIOptions) throws(OpenAIError) {
+        request = try call.request(options)
+        self.id = id
+        gathering = OpenAIGathering(request, stamp: .reproducible(id: id?.description ?? "0"))
+    }
+
+    func work(_ index: Int) -> EngineSession.Work {
+        { [request] language, model in try request.work(index, in: language, model: model) }
+    }
+
+    mutating func take(_ event: EngineEvent, of index: Int) -> JSONLine? {
+        gathering.take(event, of: index).map { OpenAILine(id: id, answer: $0).json }
     }
 }
 

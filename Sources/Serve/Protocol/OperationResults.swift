@@ -11,6 +11,7 @@ struct HelloResult: Encodable {
     }
 
     let `protocol` = 1
+    let version = Version.current
     let model: String
     let default_adapter: String?
     let limits: Limits

@@ -87,35 +87,29 @@ package final class LocalAnswerer: Answerer {
         }
     }
 
-    /// Each prompt is a request to the engine; the last that is answered brings the line.
     private func answer(
         _ call: OpenAICall, _ id: RequestID, _ take: (String) throws -> Void
     ) async throws {
-        let request: OpenAIRequest
-        do throws(OpenAIError) { request = try call.request(OpenAIOptions(model: session.model)) } catch {
-            return try take(OpenAILine(id: id, answer: .failure(error)).json.text)
-        }
-        var gathering = OpenAIGathering(request, stamp: .reproducible(id: id.description))
+        var exchange: OpenAIExchange
+        do throws(OpenAIError) {
+            exchange = try OpenAIExchange(call, id, OpenAIOptions(model: session.model))
+        } catch { return try take(OpenAILine(id: id, answer: .failure(error)).json.text) }
+        // All are queued before the first is waited for.
         var all: [Result<AsyncStream<EngineEvent>, EngineError>] = []
-        for index in request.prompts.indices {
+        for index in exchange.request.prompts.indices {
             do throws(EngineError) {
                 all.append(
                     .success(
-                        try submit(request.adapter, streams: false) { language, model in
-                            try request.work(index, in: language, model: model)
-                        }))
+                        try submit(exchange.request.adapter, streams: false, exchange.work(index))))
             } catch { all.append(.failure(error)) }
         }
         for (index, result) in all.enumerated() {
             switch result {
             case .failure(let error):
-                if let answer = gathering.take(.failed(error), of: index) {
-                    try take(OpenAILine(id: id, answer: answer).json.text)
-                }
+                if let line = exchange.take(.failed(error), of: index) { try take(line.text) }
             case .success(let events):
                 for await event in events {
-                    guard let answer = gathering.take(event, of: index) else { continue }
-                    try take(OpenAILine(id: id, answer: answer).json.text)
+                    if let line = exchange.take(event, of: index) { try take(line.text) }
                 }
             }
         }

@@ -122,20 +122,16 @@ extension Connection {
         }
     }
 
-    /// Each prompt is a request to the engine; the last that is answered brings the line.
     private func openAI(_ id: RequestID?, _ call: OpenAICall) {
-        let request: OpenAIRequest
-        do throws(OpenAIError) {
-            request = try call.request(state.openAI)
-        } catch { return send(OpenAILine(id: id, answer: .failure(error)).json) }
-        var gathering = OpenAIGathering(request, stamp: .reproducible(id: id?.description ?? "0"))
-        for index in request.prompts.indices {
+        var exchange: OpenAIExchange
+        do throws(OpenAIError) { exchange = try OpenAIExchange(call, id, state.openAI) } catch {
+            return send(OpenAILine(id: id, answer: .failure(error)).json)
+        }
+        let adapter = exchange.request.adapter
+        for index in exchange.request.prompts.indices {
             let serial = newSerial(InFlight(id: id, isCancellable: true))
-            submit(serial, request.adapter, streams: false) { language, model in
-                try request.work(index, in: language, model: model)
-            } _: { connection, event in
-                guard let answer = gathering.take(event, of: index) else { return }
-                connection.send(OpenAILine(id: id, answer: answer).json)
+            submit(serial, adapter, streams: false, exchange.work(index)) { connection, event in
+                if let line = exchange.take(event, of: index) { connection.send(line) }
             }
         }
     }

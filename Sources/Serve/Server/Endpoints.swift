@@ -2,7 +2,7 @@ import NIOCore
 
 /// Where a server listens: for lines first, then for HTTP, then for those who read its metrics.
 struct Endpoints: Sendable {
-    private let lines: [Endpoint]
+    let lines: [Endpoint]
     private let http: [Endpoint]
     private let metrics: [Endpoint]
 
@@ -14,9 +14,10 @@ struct Endpoints: Sendable {
         metrics = settings.http.metricsAddresses.map(probes.endpoint)
     }
 
-    var all: [Endpoint] { lines + http + metrics }
+    /// In the order of a `Lobby`'s doors.
+    var overHTTP: [Endpoint] { http + metrics }
 
-    /// - Parameter addresses: those that came of `all`, ports included.
+    /// - Parameter addresses: those of `lines`, then those of `overHTTP`, ports included.
     func announcements(_ addresses: [SocketAddress]) -> [String] {
         let words =
             lines.map { _ in "listening" } + http.map { _ in "HTTP" } + metrics.map { _ in "metrics" }

@@ -34,12 +34,15 @@ package struct Serving: Sendable {
         for folder in try EngineSettings.folders(settings.engine.adapters) {
             _ = try AdapterConfiguration(folder: folder)
         }
-        let base = try LoadedBase(settings.model, progress: Terminal.show)
-        for warning in base.warnings { logger.log(warning) }
-        let engine = try settings.engine.engine(over: base) { [logger] in logger.log($0) }
-        try await loadAdapters(engine)
-
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let lobby = try await Lobby(
+            settings.http, hasTokens: settings.admission.clients != nil, on: group)
+        let loaded: (base: LoadedBase, engine: Engine)
+        do { loaded = try await load() } catch {
+            await lobby.close()
+            throw error
+        }
+        let (base, engine) = loaded
         let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, model: settings.model.model, limits: settings.limits,
@@ -51,7 +54,8 @@ package struct Serving: Sendable {
             })
         let endpoints = Endpoints(settings, state)
         let server = SocketServer(
-            endpoints: endpoints.all, state: state, drainDelay: settings.drainDelay,
+            endpoints: endpoints.lines, early: lobby.leading(to: endpoints.overHTTP), state: state,
+            drainDelay: settings.drainDelay,
             drainTimeout: settings.drainTimeout, group: group,
             whenListening: { announce($0, endpoints, hasTokenizer: base.languages.base.tokenizer != nil) })
         var configuration = ServiceGroupConfiguration(
@@ -71,6 +75,19 @@ package struct Serving: Sendable {
         defer { listening.cancel() }
         try await serviceGroup.run()
         try await group.shutdownGracefully()
+    }
+
+    /// The base with the adapters that were named: those must be right before anybody is answered.
+    private func load() async throws -> (base: LoadedBase, engine: Engine) {
+        let base = try LoadedBase(settings.model, progress: Terminal.show)
+        for warning in base.warnings { logger.log(warning) }
+        let engine = try settings.engine.engine(over: base) { [logger] in logger.log($0) }
+        for adapter in settings.engine.adapters {
+            _ = try await withCheckedThrowingContinuation { continuation in
+                engine.load(AdapterOrder(name: adapter.name)) { continuation.resume(with: $0) }
+            }
+        }
+        return (base, engine)
     }
 
     /// The first signal drains; a second one is meant, and ends the program at once. Who presses Ctrl-C waits for no
@@ -100,15 +117,6 @@ package struct Serving: Sendable {
         var logger = logger
         logger.logLevel = .error
         return logger
-    }
-
-    /// An adapter that was named must be right before anybody connects.
-    private func loadAdapters(_ engine: Engine) async throws {
-        for adapter in settings.engine.adapters {
-            _ = try await withCheckedThrowingContinuation { continuation in
-                engine.load(AdapterOrder(name: adapter.name)) { continuation.resume(with: $0) }
-            }
-        }
     }
 
     private func hello(_ engine: Engine) -> HelloResult {

@@ -6,6 +6,12 @@ package struct JSONLine: Sendable, Equatable {
 
     package init() { bytes = [] }
 
+    /// - Parameter capacity: bytes that it will take.
+    package init(capacity: Int) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
     package var text: String { String(decoding: bytes, as: UTF8.self) }
 
     package mutating func object(_ members: (inout JSONLine) -> Void) {
@@ -50,7 +56,12 @@ package struct JSONLine: Sendable, Equatable {
     }
 
     /// What is JSON already: a value, or members of the object in hand.
-    package mutating func raw(_ json: some Sequence<UInt8>) {
+    package mutating func raw(_ json: [UInt8]) {
+        separate()
+        bytes += json
+    }
+
+    mutating func raw(_ json: some Sequence<UInt8>) {
         separate()
         bytes.append(contentsOf: json)
     }

@@ -166,7 +166,7 @@ import Testing
 
     @Test func aRopeByTypeOfLayerNamesItsTypeAsTransformersReadsIt() throws {
         let old = ("rope_scaling", #"{"type": "linear", "factor": 8}"#)
-        expectRefusal(.missing, naming: ["config.json: rope_scaling.rope_type"]) {
+        expectRefusal(.malformed, naming: ["config.json: rope_scaling.rope_type"]) {
             _ = try model("gemma3_text", old)
         }
         #expect(try model("qwen3", old).ropes[0].scaling == .linear(factor: 8))
@@ -185,7 +185,8 @@ import Testing
         func key(_ value: String) -> String { value.isEmpty ? "" : #""tie_word_embeddings": \#(value), "# }
         let text = """
             {"model_type": "\(type)", \(key(outer))"text_config": {\(key(inner))"vocab_size": 10, "hidden_size": 64,
-            "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 16}}
+            "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 4,
+            "head_dim": 16}}
             """
         let model = try ModelConfiguration(parsing: Array(text.utf8), file: "config.json")
         #expect(model.tiesWordEmbeddings == isTied)

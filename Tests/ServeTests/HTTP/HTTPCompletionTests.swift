@@ -147,6 +147,8 @@ import Testing
         let choices = reply.json?["choices"]?.array?.compactMap(\.object) ?? []
         #expect(choices.map { $0["index"]?.int } == [0, 1, 2])
         #expect(reply.json?["usage"]?.object?["completion_tokens"]?.int == 6)
+        let times = reply["server-timing"]?.split(separator: ",").map { $0.prefix { $0 != ";" } } ?? []
+        #expect(times == ["queue", " merge", " prefill", " decode"])
         try await client.send(
             RawHTTP.request(
                 "POST", "/v1/completions",

@@ -1,6 +1,7 @@
 import DoraRuntime
 import DoraText
 import FoundationEssentials
+import NIOPosix
 import Testing
 
 @testable import DoraServe
@@ -34,6 +35,65 @@ import Testing
         #expect(one.json?["state"]?.string == "loaded" && one.json?["generation"]?.int == 1)
         #expect(try await client.get("/v1/models/nobody").code == "model_not_found")
         #expect(try await client.get("/v1/models/..%2fdora-qkv").status == 404)
+        try await server.stop()
+    }
+
+    /// A listing is kept while nothing changes, and not a moment longer.
+    @Test func aListingIsNeverOld() async throws {
+        let root = FileManager.default.temporaryDirectory.appending(path: "dora-root-\(UUID())")
+        try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: root) }
+        func add(_ name: String) throws {
+            try FileManager.default.copyItem(
+                at: URL(filePath: Self.root + "/dora-qkv"), to: root.appending(path: name))
+        }
+        try add("b")
+        let server = try await TestServer {
+            $0.root = try? AdapterRoot(root.path)
+            $0.adapters = [("given", Self.root + "/dora-qkv")]
+        }
+        let client = try await server.http()
+        func listing() async throws -> [String] {
+            let models = try await client.get("/v1/models").json?["data"]?.array?.compactMap(\.object) ?? []
+            return models.map { "\($0["id"]?.string ?? "") \($0["state"]?.string ?? "-")" }
+        }
+        #expect(try await listing() == ["base -", "b available", "given available"])
+        #expect(try await listing() == ["base -", "b available", "given available"])
+        _ = try await client.post("/v1/completions", #"{"model":"b","prompt":[1],"max_tokens":1}"#)
+        #expect(try await listing() == ["base -", "b loaded", "given available"])
+        let lines = try await server.connect()
+        _ = try await lines.ask(#"{"op":"unload","name":"b"}"#)
+        #expect(try await listing() == ["base -", "b available", "given available"])
+        for name in ["a", "c", "h"] { try add(name) }
+        let all = ["base -", "a available", "b available", "c available", "given available", "h available"]
+        #expect(await eventually { (try? await listing()) == all })
+        try FileManager.default.removeItem(at: root.appending(path: "c"))
+        #expect(await eventually { (try? await listing())?.contains { $0.hasPrefix("c ") } == false })
+        try await server.stop()
+    }
+
+    /// Before the base is loaded the server lives, and answers nothing else.
+    @Test func whoComesBeforeTheModelIsToldSo() async throws {
+        var settings = HTTPSettings(model: "base")
+        settings.addresses = [.tcp(host: "127.0.0.1", port: 0)]
+        settings.metricsAddresses = settings.addresses
+        let lobby = try await Lobby(settings, hasTokens: false, on: .singleton)
+        for address in lobby.addresses {
+            #expect(try await RawHTTP(address).get("/health").text == #"{"status":"ok"}"#)
+            #expect(try await RawHTTP(address).ask("HEAD", "/health").status == 200)
+            for path in ["/ready", "/metrics", "/v1/models", "/"] {
+                let reply = try await RawHTTP(address).get(path)
+                #expect(reply.status == 503 && reply.code == "loading", "\(path)")
+                #expect(reply["retry-after"] == "1" && reply["connection"] == "close")
+            }
+            let body = #"{"prompt":"\#(String(repeating: "a", count: 100_000))"}"#
+            #expect(try await RawHTTP(address).post("/v1/completions", body).code == "loading")
+        }
+        let server = try await server()
+        let http = HTTPServer(HTTPAPI(state: server.state, settings: settings))
+        lobby.leading(to: [http.endpoint(settings.addresses[0]), http.endpoint(settings.addresses[0])]).open()
+        for address in lobby.addresses { #expect(try await RawHTTP(address).get("/ready").status == 200) }
+        await lobby.close()
         try await server.stop()
     }
 

@@ -1,0 +1,38 @@
+import NIOCore
+import NIOPosix
+
+/// Where HTTP is spoken while the base is being loaded. Whoever comes is told so, until the doors lead to the server.
+struct Lobby: Sendable {
+    private let doors: [Door]
+    private let listeners: Listeners
+    /// Where the doors will lead; as many as there are.
+    private var endpoints: [Endpoint] = []
+
+    var addresses: [SocketAddress] { listeners.addresses }
+
+    /// - Throws: `ListenProblem`
+    init(_ settings: HTTPSettings, hasTokens: Bool, on group: MultiThreadedEventLoopGroup) async throws {
+        let addresses =
+            settings.addresses.map { ($0, isGuarded: true) }
+            + settings.metricsAddresses.map { ($0, isGuarded: false) }
+        let doors = addresses.map { _ in Door { try HTTPServer.openLoading($0, settings.limits) } }
+        self.doors = doors
+        listeners = try await Listeners(
+            zip(addresses, doors).map { address, door in
+                Endpoint(
+                    address: address.0, isHalfClosable: false, isGuarded: address.isGuarded,
+                    open: { try door.open($0) })
+            }, hasTokens: hasTokens, on: group)
+    }
+
+    func leading(to endpoints: [Endpoint]) -> Lobby {
+        var lobby = self
+        lobby.endpoints = endpoints
+        return lobby
+    }
+
+    /// From now on clients come to the server.
+    func open() { for (door, endpoint) in zip(doors, endpoints) { door.lead(endpoint.open) } }
+
+    func close() async { await listeners.close() }
+}
