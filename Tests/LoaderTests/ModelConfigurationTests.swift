@@ -1,7 +1,8 @@
-import DoraLoader
 import DoraTensor
 import DoraText
 import Testing
+
+@testable import DoraLoader
 
 @Suite struct ModelConfigurationTests {
     @Test func everyFieldIsRead() throws {
@@ -120,8 +121,8 @@ import Testing
 }
 
 @Suite struct QuantizationConfigurationTests {
-    private func quantization(_ json: String) throws -> QuantizationConfiguration? {
-        try Configurations.model(("quantization_config", json)).quantization
+    private func quantization(_ json: String) throws -> Bitsandbytes? {
+        try Configurations.model(("quantization_config", json)).quantization?.format as? Bitsandbytes
     }
 
     @Test func eightBitsAreAskedForByEitherSpelling() throws {

@@ -21,7 +21,8 @@ package struct ModelPacking {
         _ = try GenerationDefaults(files, configuration: configuration)
         _ = try TokenizerFiles.load(files)
         inventory = ModuleInventory(configuration)
-        reader = try CheckpointReader(files, inventory: inventory, quantization: quantization)
+        reader = try CheckpointReader(
+            files, configuration, inventory: inventory, quantization: quantization)
         sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         isQuantized = StorageOptions().isQuantized(sources)

@@ -12,7 +12,8 @@ extension BaseModel {
     ) throws {
         let configuration = try ModelConfiguration(files)
         let inventory = ModuleInventory(configuration)
-        let reader = try CheckpointReader(files, inventory: inventory, quantization: quantization)
+        let reader = try CheckpointReader(
+            files, configuration, inventory: inventory, quantization: quantization)
         let sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         let isQuantized = storage.isQuantized(sources)

@@ -7,11 +7,15 @@ struct CheckpointReader {
     private let packed: PackedFile?
     private let inventory: ModuleInventory
     private let quantization: Quantization?
+    private let format: any CheckpointFormat
 
     /// Tensors of what sees pictures.
     private let visionTensors: Int
 
-    init(_ files: ModelFiles, inventory: ModuleInventory, quantization: Quantization?) throws(LoadError) {
+    init(
+        _ files: ModelFiles, _ configuration: ModelConfiguration, inventory: ModuleInventory,
+        quantization: Quantization?
+    ) throws(LoadError) {
         let stored = try Checkpoint(files)
         packed = if case .packed(let file) = files.base { file } else { nil }
         checkpoint =
@@ -20,6 +24,7 @@ struct CheckpointReader {
         visionTensors = stored.names.count - checkpoint.names.count
         self.inventory = inventory
         self.quantization = quantization
+        format = configuration.quantization?.format ?? Bitsandbytes()
     }
 
     /// V of every linear module and of the embedding.
@@ -47,23 +52,14 @@ struct CheckpointReader {
     private func linear(
         _ module: ModuleInventory.Module, on compute: Compute
     ) throws -> any WeightSource {
-        let (rows, columns) = (module.outputs, module.inputs)
         if let packed {
             try refuseQuantizingPacked()
             let matrix = try packed.weights(of: module) { () throws(LoadError) in try plain(module) }
             if let matrix { return matrix }
         }
-        if let state = FourBitWeights.stateName(of: module.name, in: checkpoint) {
+        if let weights = try format.weights(tensors(of: module)) {
             try refuseQuantizingAgain(module.weightName)
-            return try FourBitWeights(
-                module: module.name, stateName: state, in: checkpoint, rows: rows, columns: columns)
-        }
-        if let weight = checkpoint[module.weightName], weight.elementType == .i8 {
-            try refuseQuantizingAgain(module.weightName)
-            try checkLayout(module.name)
-            return try Int8Weights(
-                weight: weight, rowMaxima: checkpoint.tensor("\(module.name).SCB"), rows: rows,
-                columns: columns)
+            return weights
         }
         let weights = try plain(module)
         guard let quantization, module.name != ModuleInventory.head else { return weights }
@@ -72,6 +68,11 @@ struct CheckpointReader {
             return weights
         }
         return try quantization.quantize(dense, on: compute)
+    }
+
+    private func tensors(of module: ModuleInventory.Module) -> ModuleTensors {
+        ModuleTensors(
+            checkpoint: checkpoint, module: module.name, rows: module.outputs, columns: module.inputs)
     }
 
     /// A matrix of floats or in blocks; a head without one of its own shares the embedding's.
@@ -121,17 +122,6 @@ struct CheckpointReader {
             advice: "leave --quantize out, or pack the folder with it")
     }
 
-    /// `weight_format` 0, row-major, is the only layout that bitsandbytes still writes.
-    private func checkLayout(_ module: String) throws(LoadError) {
-        guard let layout = checkpoint["\(module).weight_format"] else { return }
-        let values = try layout.integers()
-        guard values.allSatisfy({ $0 == 0 }) else {
-            throw LoadError(
-                .unsupported, file: layout.file, field: layout.name, expected: "0 (row-major)",
-                found: "\(values)", advice: "save the model again with a current bitsandbytes")
-        }
-    }
-
     /// A tensor that no module reads would change what the model computes, and is refused; so is one that a module would
     /// read if the index listed it.
     func refuseLeftovers() throws(LoadError) {
@@ -178,11 +168,7 @@ struct CheckpointReader {
     }
 
     private var knownNames: Set<String> {
-        let suffixes = [
-            "weight", "bias", "SCB", "weight_format", "weight.absmax", "weight.quant_map",
-            "weight.nested_absmax", "weight.nested_quant_map", "weight.quant_state.bitsandbytes__nf4",
-            "weight.quant_state.bitsandbytes__fp4",
-        ]
+        let suffixes = ["weight", "bias"] + type(of: format).parts
         var known: Set<String> = []
         for module in inventory.modules {
             for suffix in suffixes where suffix != "bias" || module.hasBias {
