@@ -6,7 +6,9 @@ import DoraText
 package struct QuantizationConfiguration: Equatable, Sendable {
     let format: any CheckpointFormat
 
-    private static let formats: [any CheckpointFormat.Type] = [Bitsandbytes.self]
+    private static let formats: [any CheckpointFormat.Type] = [
+        Bitsandbytes.self, GPTQ.self, AWQ.self, CompressedTensors.self, FineGrainedFP8.self, FBGEMM.self,
+    ]
 
     /// - Throws: `LoadError` when the method is not known, or its format asks for what is not supported.
     init(_ fields: JSONFields) throws(LoadError) {
@@ -20,6 +22,23 @@ package struct QuantizationConfiguration: Equatable, Sendable {
         }
         self.format = try format.init(fields)
     }
+
+    /// The file that a library kept its configuration in before `config.json` had it.
+    static func apart(in files: ModelFiles) throws(LoadError) -> QuantizationConfiguration? {
+        for format in formats {
+            guard let name = format.ownFile,
+                let bytes = try files.bytes(of: name, atMost: ModelConfiguration.Limit.fileBytes)
+            else { continue }
+            return QuantizationConfiguration(
+                try format.init(JSONFields(parsing: bytes, file: files.path(of: name))))
+        }
+        return nil
+    }
+
+    /// Names of such files.
+    static var ownFiles: [String] { formats.compactMap { $0.ownFile } }
+
+    private init(_ format: any CheckpointFormat) { self.format = format }
 
     package static func == (a: Self, b: Self) -> Bool { a.format.isEqual(to: b.format) }
 }

@@ -54,7 +54,10 @@ struct CheckpointReader {
     ) throws -> any WeightSource {
         if let packed {
             try refuseQuantizingPacked()
-            let matrix = try packed.weights(of: module) { () throws(LoadError) in try plain(module) }
+            let matrix = try packed.weights(of: module) { () throws(LoadError) in
+                if let weights = try format.weights(tensors(of: module)) { return weights }
+                return try plain(module)
+            }
             if let matrix { return matrix }
         }
         if let weights = try format.weights(tensors(of: module)) {
@@ -72,8 +75,22 @@ struct CheckpointReader {
 
     private func tensors(of module: ModuleInventory.Module) -> ModuleTensors {
         ModuleTensors(
-            checkpoint: checkpoint, module: module.name, rows: module.outputs, columns: module.inputs)
+            checkpoint: checkpoint, module: module.name, rows: module.outputs, columns: module.inputs,
+            infix: packed == nil ? "" : PackedFile.original)
     }
+
+    /// The tensors that V of a linear module is decoded from, with the names that a packed file has for them.
+    func rowTensors(of module: ModuleInventory.Module) throws(LoadError) -> [(name: String, stored: String)] {
+        let tensors = tensors(of: module)
+        guard try format.weights(tensors) != nil else {
+            return checkpoint.contains(module.weightName) ? [(module.weightName, module.weightName)] : []
+        }
+        return partNames.filter { tensors[$0] != nil }.map {
+            ("\(module.name).\(PackedFile.original)\($0)", tensors.name($0))
+        }
+    }
+
+    private var partNames: [String] { ["weight"] + type(of: format).parts }
 
     /// A matrix of floats or in blocks; a head without one of its own shares the embedding's.
     private func plain(_ module: ModuleInventory.Module) throws(LoadError) -> any WeightSource {
@@ -127,6 +144,7 @@ struct CheckpointReader {
     func refuseLeftovers() throws(LoadError) {
         let known = knownNames
         for name in checkpoint.names where !known.contains(name) && !Self.followsFromConfiguration(name) {
+            if let tensor = checkpoint[name], try format.hasNoEffect(tensor) { continue }
             throw LoadError(
                 .unsupported, file: checkpoint.folder, field: name,
                 "no module of this configuration has such a tensor",
@@ -168,13 +186,15 @@ struct CheckpointReader {
     }
 
     private var knownNames: Set<String> {
-        let suffixes = ["weight", "bias"] + type(of: format).parts
+        let suffixes = ["bias"] + partNames
         var known: Set<String> = []
         for module in inventory.modules {
             for suffix in suffixes where suffix != "bias" || module.hasBias {
                 known.insert("\(module.name).\(suffix)")
             }
-            if packed != nil { known.formUnion(PackedFile.Part.allCases.map { $0.name(module.name) }) }
+            guard packed != nil else { continue }
+            known.formUnion(PackedFile.Part.allCases.map { $0.name(module.name) })
+            known.formUnion(partNames.map { "\(module.name).\(PackedFile.original)\($0)" })
         }
         if packed != nil { known.formUnion(PackedFile.fileNames) }
         return known
