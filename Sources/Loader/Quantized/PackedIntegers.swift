@@ -71,10 +71,32 @@ struct PackedIntegers: Sendable {
                 for row in rows { readBytes(start, row, into: out + (row - rows.lowerBound) * columns) }
                 return
             }
-            switch axis {
-            case .columns: readAlongColumns(start, rows, into: out)
-            case .rows: readAlongRows(start, rows, into: out)
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: rows.count * Self.stretch) { tile in
+                guard let tile = tile.baseAddress else { return }
+                for first in Swift.stride(from: 0, to: columns, by: Self.stretch) {
+                    let stretch = first..<min(first + Self.stretch, columns)
+                    switch axis {
+                    case .columns: readAlongColumns(start, rows, stretch, into: tile)
+                    case .rows: readAlongRows(start, rows, stretch, into: tile)
+                    }
+                    transpose(tile, rows: rows.count, columns: stretch.count, into: out + first)
+                }
             }
+        }
+    }
+
+    /// Columns that are read at a time, a multiple of what shares a word: whatever the order of the file, they are put into
+    /// a small tile first, because rows of `out` are a power of two apart more often than not, and crowd each other out
+    /// of the cache.
+    private static let stretch = 64
+
+    /// From `[columns, rows]` to rows that lie apart.
+    private func transpose(
+        _ tile: UnsafePointer<UInt8>, rows: Int, columns: Int, into out: UnsafeMutablePointer<UInt8>
+    ) {
+        for row in 0..<rows {
+            let target = out + row * self.columns
+            for column in 0..<columns { target[column] = tile[column * rows + row] }
         }
     }
 
@@ -91,32 +113,37 @@ struct PackedIntegers: Sendable {
         }
     }
 
-    /// Words outermost: in a transposed matrix those of neighbouring rows are neighbours.
     private func readAlongColumns(
-        _ start: UnsafeRawPointer, _ rows: Range<Int>, into out: UnsafeMutablePointer<UInt8>
+        _ start: UnsafeRawPointer, _ rows: Range<Int>, _ stretch: Range<Int>,
+        into tile: UnsafeMutablePointer<UInt8>
     ) {
-        for first in stride(from: 0, to: columns, by: shifts.count) {
-            let count = min(shifts.count, columns - first)
-            for row in rows {
-                let value = word(start, row * rowStride + first / shifts.count * columnStride)
-                let target = out + (row - rows.lowerBound) * columns + first
+        let perWord = shifts.count
+        for first in Swift.stride(from: stretch.lowerBound, to: stretch.upperBound, by: perWord) {
+            let count = min(perWord, stretch.upperBound - first)
+            let target = tile + (first - stretch.lowerBound) * rows.count
+            let offset = rows.lowerBound * rowStride + first / perWord * columnStride
+            for row in 0..<rows.count {
+                let value = word(start, offset + row * rowStride)
                 for place in 0..<count {
-                    target[place] = UInt8(truncatingIfNeeded: value >> shifts[place] & mask)
+                    target[place * rows.count + row] = UInt8(
+                        truncatingIfNeeded: value >> shifts[place] & mask)
                 }
             }
         }
     }
 
     private func readAlongRows(
-        _ start: UnsafeRawPointer, _ rows: Range<Int>, into out: UnsafeMutablePointer<UInt8>
+        _ start: UnsafeRawPointer, _ rows: Range<Int>, _ stretch: Range<Int>,
+        into tile: UnsafeMutablePointer<UInt8>
     ) {
         let places = rows.map { row in
             (word: row / shifts.count * rowStride, shift: shifts[row % shifts.count])
         }
-        for column in 0..<columns {
+        for column in stretch {
+            let target = tile + (column - stretch.lowerBound) * rows.count
             for (index, place) in places.enumerated() {
                 let value = word(start, place.word + column * columnStride)
-                out[index * columns + column] = UInt8(truncatingIfNeeded: value >> place.shift & mask)
+                target[index] = UInt8(truncatingIfNeeded: value >> place.shift & mask)
             }
         }
     }
