@@ -20,6 +20,7 @@ package struct LoadedBase {
         model = try BaseModel(
             files, quantization: settings.quantization, storage: settings.storage, on: compute,
             progress: progress)
+        model.acceptsOtherBase = settings.acceptsOtherBase
         let defaults = try GenerationDefaults(files, configuration: model.configuration)
         languages = try Languages(
             files, defaults: defaults, vocabularySize: model.weights.vocabularySize,

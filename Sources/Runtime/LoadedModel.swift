@@ -23,7 +23,9 @@ package struct LoadedModel {
         let clock = ContinuousClock()
         let start = clock.now
         let adapter = try settings.adapter.map {
-            try AdapterSum($0).load(fitting: loaded.model.inventory, baseName: loaded.model.name)
+            try AdapterSum($0).load(
+                fitting: loaded.model.inventory, baseName: loaded.model.name,
+                isBaseRequired: loaded.model.isBaseRequired)
         }
         language = try adapter.map(loaded.languages.language) ?? loaded.languages.base
         base = WeightsSummary(loaded.model.weights)

@@ -39,6 +39,8 @@ package struct ModelSettings: Sendable {
     package var chatTemplate: String?
     /// Where the tokenizer and the chat template lie, if not with the model.
     package var tokenizer: String?
+    /// Whether adapters of other bases are served even where the base's weights are scaled otherwise.
+    package var acceptsOtherBase = false
     /// Nil: the cores that this process may use.
     package var threads: Int?
 

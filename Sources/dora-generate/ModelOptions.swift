@@ -56,6 +56,9 @@ struct ModelOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
     var adapterScale: Float = 1
 
+    @Flag(help: "Serve adapters of other bases on an AWQ model, too, whose weights are scaled otherwise.")
+    var acceptOtherBase = false
+
     @Option(help: ArgumentHelp("Most tokens of prompt and completion. Default: what the model was made for."))
     var context: Int?
 
@@ -91,7 +94,7 @@ struct ModelOptions: ParsableArguments {
     /// Whether anything but an adapter was named.
     var isGiven: Bool {
         model != nil || adapterRoot != nil || chatTemplate != nil || tokenizer != nil || context != nil
-            || quantize != nil
+            || quantize != nil || acceptOtherBase
             || kv != nil
             || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
@@ -138,10 +141,12 @@ struct ModelOptions: ParsableArguments {
         let base = try BaseChoice(
             given: model ?? environment["DORA_MODEL"], adapters: folders, places: places)
         if let notice = base.notice { Terminal.note(notice) }
-        return ModelSettings(
+        var settings = ModelSettings(
             model: base.path, adapter: adapter, quantization: quantize,
             storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
             activations: activations, context: context, threads: threads, chatTemplate: chatTemplate,
             tokenizer: try tokenizer.map { text throws(LoadError) in try places.tokenizer(text) })
+        settings.acceptsOtherBase = acceptOtherBase
+        return settings
     }
 }

@@ -72,13 +72,15 @@ struct AdapterFlags: ParsableArguments {
             "Adapter of requests that name none. Default: the only --adapter, else the base.",
             valueName: "name"))
     var defaultAdapter: String?
+    @Flag(help: "Serve adapters of other bases on an AWQ model, too, whose weights are scaled otherwise.")
+    var acceptOtherBase = false
     @Option(help: ArgumentHelp("Memory for merged matrices. Default: 50%.", valueName: "bytes|percent"))
     var memory: String?
 
     var values: [ServerOption: [String]] {
         [
             .adapter: adapter, .adapterScale: list(adapterScale), .adapterRoot: list(adapterRoot),
-            .defaultAdapter: list(defaultAdapter),
+            .defaultAdapter: list(defaultAdapter), .acceptOtherBase: list(acceptOtherBase),
             .memory: list(memory),
         ]
     }

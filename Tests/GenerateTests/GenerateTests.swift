@@ -229,6 +229,19 @@ import Testing
         #expect(json.output.contains(#""details":["model.layers"#))
     }
 
+    @Test func anAWQModelTakesOtherAdaptersOnlyIfSaid() throws {
+        let arguments = [
+            "--model", Paths.path("Tests/Fixtures/bases/awq-gemm"), "--adapter",
+            Paths.path("Tests/Fixtures/adapters/dora-quantized"), "--token-ids", "--prompt", "1 2 3",
+            "--max-tokens", "2", "--ignore-eos",
+        ]
+        let refused = try Command(arguments: arguments)
+        #expect(refused.status == 65)
+        #expect(refused.errors.contains("base_model_name_or_path"), "\(refused.errors)")
+        let accepted = try Command(arguments: arguments + ["--accept-other-base"])
+        #expect(accepted.status == 0 && accepted.errors.contains("trained on gptq-4"), "\(accepted.errors)")
+    }
+
     @Test func theModelMayComeFromTheEnvironment() throws {
         let found = try Command(
             "--token-ids", "--prompt", "1", "--max-tokens", "1", "--json",

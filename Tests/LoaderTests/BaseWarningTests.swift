@@ -15,7 +15,10 @@ import Testing
     }
 
     /// Also those whose 4-bit matrices run decoded, and however the matrices are stored.
-    @Test(arguments: ["int8", "nf4", "nf4-ragged", "nf4-double-ragged", "fp4", "source-odd-nf4", "gqa-f32"])
+    @Test(arguments: [
+        "int8", "nf4", "nf4-ragged", "nf4-double-ragged", "fp4", "source-odd-nf4", "gqa-f32", "gptq-dynamic",
+        "compressed-mixed",
+    ])
     func whatIsAsItSaysIsNotWarnedAbout(name: String) throws {
         let folder = Fixtures.folder + "/bases/" + name
         #expect(try warnings(folder).isEmpty)

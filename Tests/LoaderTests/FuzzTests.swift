@@ -88,6 +88,19 @@ import Testing
         #expect((1..<Self.rounds).contains(accepted))
     }
 
+    /// Its part of `config.json` and the tensors of one matrix, one behind the other.
+    @Test(arguments: QuantizedMatrix.all.keys.sorted()) func quantizedMatrices(name: String) throws {
+        let matrix = try #require(QuantizedMatrix.all[name])
+        let compute = try Compute(threads: 1)
+        let length = matrix.json.count
+        let accepted = try fuzz(matrix.json + matrix.tensors, seed: 7) { bytes in
+            let weights = try QuantizedMatrix.weights(
+                json: Array(bytes[..<length]), tensors: Array(bytes[length...]))
+            _ = try weights?.packed(as: .q8, on: compute)
+        }
+        #expect((1..<Self.rounds).contains(accepted))
+    }
+
     @Test func modelConfiguration() throws {
         let text = #"""
             {"model_type":"llama","vocab_size":9,"hidden_size":32,"intermediate_size":24,"num_hidden_layers":1,"num_attention_heads":4,"rope_scaling":{"type":"linear","factor":2.0}}

@@ -1,7 +1,8 @@
-import DoraLoader
 import DoraTensor
 import DoraText
 import Testing
+
+@testable import DoraLoader
 
 @Suite struct ModelConfigurationTests {
     @Test func everyFieldIsRead() throws {
@@ -120,8 +121,8 @@ import Testing
 }
 
 @Suite struct QuantizationConfigurationTests {
-    private func quantization(_ json: String) throws -> QuantizationConfiguration? {
-        try Configurations.model(("quantization_config", json)).quantization
+    private func quantization(_ json: String) throws -> Bitsandbytes? {
+        try Configurations.model(("quantization_config", json)).quantization?.format as? Bitsandbytes
     }
 
     @Test func eightBitsAreAskedForByEitherSpelling() throws {
@@ -147,8 +148,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"quant_method": "gptq", "bits": 4}"#, "quant_method", "gptq"),
-        (#"{"quant_method": "awq"}"#, "quant_method", "awq"),
+        (#"{"quant_method": "hqq", "bits": 4}"#, "quant_method", "hqq"),
+        (#"{"quant_method": "mxfp4"}"#, "quant_method", "mxfp4"),
         (#"{}"#, "quant_method", "none"),
         (#"{"load_in_4bit": true, "bnb_4bit_quant_type": "nf3"}"#, "bnb_4bit_quant_type", "nf3"),
         (#"{"load_in_8bit": true, "llm_int8_has_fp16_weight": true}"#, "llm_int8_has_fp16_weight", "16"),

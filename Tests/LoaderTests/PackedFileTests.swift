@@ -11,6 +11,8 @@ import Testing
         "nf4-double-ragged", "nf4-ragged", "nf4-storage-bf16", "nf4-tied", "old-config", "sharded",
         "source-odd",
         "source-odd-int8", "tied-f32", "gguf-classic.gguf", "gguf-k.gguf", "gguf-split-00001-of-00003.gguf",
+        "gptq-4", "gptq-8-asymmetric", "gptq-4-ordered", "gptq-dynamic", "awq-gemm", "awq-gemv",
+        "compressed-4-asymmetric", "compressed-mixed", "fp8-blocks", "fp8-exponents", "fp8-tensor",
     ]
 
     @Test(arguments: bases) func aPackedBaseIsTheFoldersBitForBit(name: String) throws {

@@ -121,6 +121,11 @@ import Testing
         await #expect(throws: OptionProblem.self) { try await settings([.adapter: ["/x/a", "/y/a"]]) }
     }
 
+    @Test func otherBasesAreAcceptedOnlyIfSaid() async throws {
+        #expect(try await !settings().model.acceptsOtherBase)
+        #expect(try await settings(environment: ["DORA_ACCEPT_OTHER_BASE": "true"]).model.acceptsOtherBase)
+    }
+
     @Test func theDefaultMayLieUnderTheRoot() async throws {
         let found = try await settings([.adapterRoot: [Self.adapters], .defaultAdapter: ["topic"]])
         #expect(found.engine.defaultAdapter == "topic")

@@ -29,9 +29,11 @@ package struct Adapter: Sendable {
 
     /// - Parameters:
     ///   - baseName: the base's name or folder; when it differs from the one in the configuration, a warning says so.
+    ///   - isBaseRequired: refuses it instead.
     /// - Throws: `LoadError`, naming file and key or tensor.
     package init(
-        folder path: String, fitting inventory: ModuleInventory, baseName: String?
+        folder path: String, fitting inventory: ModuleInventory, baseName: String?,
+        isBaseRequired: Bool = false
     ) throws(LoadError) {
         let folder = Folder(path)
         // Read once: the digest must be that of the configuration in use, even if the file changes now.
@@ -47,6 +49,7 @@ package struct Adapter: Sendable {
             configuration: configuration, matching: matching, tensors: tensors,
             inventory: inventory.resized(vocabularySize: vocabularySize),
             baseVocabularySize: inventory.vocabularySize)
+        if isBaseRequired { try assembly.checkBase(baseName) }
         var hash = SHA256()
         hash.update(data: SHA256.hash(data: bytes).map { $0 })
         hash.update(data: tensors.digest.map { $0 })

@@ -1,4 +1,5 @@
 import DoraTensor
+import DoraText
 
 /// What is served as the files say but may not be what their owner thinks.
 extension AdapterAssembly {
@@ -17,11 +18,23 @@ extension AdapterAssembly {
             ]
     }
 
+    /// - Throws: `LoadError` unless the adapter says that it was trained on this base.
+    func checkBase(_ baseName: String?) throws(LoadError) {
+        let trained = configuration.baseModelName
+        if let baseName, let trained, Self.last(trained) == Self.last(baseName) { return }
+        throw LoadError(
+            .mismatch, file: configuration.file, field: "base_model_name_or_path",
+            "trained on \(trained ?? "a base that it does not name"), and the weights of this one were scaled when they were"
+                + " quantized: they are not near those of any other",
+            advice: "serve it with the base on which it was trained, or give --accept-other-base")
+    }
+
     /// Only the last parts of the names count: the rest is a user or a folder.
+    private static func last(_ name: String) -> String? { name.split(separator: "/").last?.lowercased() }
+
     private func baseWarning(_ baseName: String?) -> [LoadWarning] {
-        func last(_ name: String) -> String? { name.split(separator: "/").last?.lowercased() }
-        guard let baseName, let trained = configuration.baseModelName, let name = last(trained),
-            name != last(baseName)
+        guard let baseName, let trained = configuration.baseModelName, let name = Self.last(trained),
+            name != Self.last(baseName)
         else { return [] }
         return [
             LoadWarning(

@@ -87,10 +87,13 @@ package struct AdapterSum: Equatable, Sendable, CustomStringConvertible {
 
     /// Reads its adapters, and adds them up.
     /// - Throws: as `Adapter.init`; `.unsupported` where PEFT has no such sum.
-    package func load(fitting inventory: ModuleInventory, baseName: String?) throws(LoadError) -> Adapter {
+    package func load(
+        fitting inventory: ModuleInventory, baseName: String?, isBaseRequired: Bool = false
+    ) throws(LoadError) -> Adapter {
         var adapters: [Adapter] = []
         for part in parts {
-            let adapter = try Adapter(folder: part.folder, fitting: inventory, baseName: baseName)
+            let adapter = try Adapter(
+                folder: part.folder, fitting: inventory, baseName: baseName, isBaseRequired: isBaseRequired)
             adapters.append(part.scale == 1 ? adapter : try adapter.scaled(by: part.scale))
         }
         guard var result = adapters.first else { throw Self.malformed(description, "it names no folder") }

@@ -34,6 +34,8 @@ package struct Checkpoint: Sendable {
             try self.init(single: folder)
         } else if folder.contains(Self.indexName) {
             try self.init(sharded: folder)
+        } else if let name = Self.oldName(in: folder) {
+            self.init(try SafetensorsFile(path: folder.file(name)), folder: folder.path)
         } else {
             throw Self.noWeights(folder)
         }
@@ -130,6 +132,14 @@ package struct Checkpoint: Sendable {
         throw LoadError(
             .missing, file: folder, field: name, "the checkpoint does not hold this tensor",
             advice: "check that config.json belongs to these weights")
+    }
+
+    /// AutoGPTQ put bits and group size into the name: `gptq_model-4bit-128g.safetensors`.
+    private static func oldName(in folder: Folder) -> String? {
+        let names = ((try? folder.names()) ?? []).filter {
+            $0.hasPrefix("gptq_model") && $0.hasSuffix(".safetensors")
+        }
+        return names.count == 1 ? names.first : nil
     }
 
     private static let singleName = "model.safetensors"

@@ -28,6 +28,10 @@ enum FloatConversion {
             for index in 0..<count {
                 target[index] = half(UInt16(source.load(fromByteOffset: index, as: UInt8.self)) &<< 8)
             }
+        case .f8e8m0:
+            for index in 0..<count {
+                target[index] = e8m0(source.load(fromByteOffset: index, as: UInt8.self))
+            }
         case .f8e4m3:
             withE4M3Table { table in
                 for index in 0..<count {
@@ -67,6 +71,11 @@ enum FloatConversion {
                 Float(sign: .plus, exponent: exponent - 7, significand: 1 + fraction / 8)
             }
         return bits & 0x80 == 0 ? magnitude : -magnitude
+    }
+
+    /// E8M0: an exponent with bias 127; 255 is NaN.
+    static func e8m0(_ bits: UInt8) -> Float {
+        bits == 255 ? .nan : Float(sign: .plus, exponent: Int(bits) - 127, significand: 1)
     }
 
     private static let e4m3Table = (0...255).map { e4m3(UInt8($0)) }

@@ -42,7 +42,7 @@ extension TensorView {
         case .i16: return read(Int16.self)
         case .i8: return read(Int8.self)
         case .u8, .bool: return read(UInt8.self)
-        case .f64, .f32, .f16, .bf16, .f8e4m3, .f8e5m2:
+        case .f64, .f32, .f16, .bf16, .f8e4m3, .f8e5m2, .f8e8m0:
             throw LoadError(
                 .mismatch, file: file, field: name, expected: "integers", found: elementType.rawValue)
         }

@@ -74,11 +74,18 @@ package struct ModelConfiguration: Equatable, Sendable {
         guard let bytes = try files.bytes(of: name, atMost: Limit.fileBytes) else {
             throw files.noConfiguration(name)
         }
-        try self.init(parsing: bytes, file: files.path(of: name))
+        try self.init(parsing: bytes, file: files.path(of: name)) { () throws(LoadError) in
+            try QuantizationConfiguration.apart(in: files)
+        }
     }
 
-    /// - Parameter file: names the bytes in errors.
-    package init(parsing bytes: [UInt8], file: String) throws(LoadError) {
+    /// - Parameters:
+    ///   - file: names the bytes in errors.
+    ///   - quantization: looks for what the file does not say.
+    package init(
+        parsing bytes: [UInt8], file: String,
+        quantization: () throws(LoadError) -> QuantizationConfiguration? = { () throws(LoadError) in nil }
+    ) throws(LoadError) {
         let text = try TextPart(JSONFields(parsing: bytes, file: file))
         let (fields, family) = (text.fields, text.family)
         try family.refuseForeignKeys(fields)
@@ -115,8 +122,11 @@ package struct ModelConfiguration: Equatable, Sendable {
         let outerEnds = try text.outer.endIDs()
         let ends = try fields.endIDs()
         eosIDs = outerEnds ?? ends ?? (fields.object["eos_token_id"] == nil ? family.ends : [])
-        quantization = try text.fields(holding: "quantization_config").fields("quantization_config")
-            .map(QuantizationConfiguration.init)
+        // compressed-tensors' name for it was another once.
+        let key = ["quantization_config", "compression_config"].first { text.fields(holding: $0)[$0] != nil }
+        let quantized = try key.flatMap { key throws(LoadError) in try text.fields(holding: key).fields(key) }
+        let own = try quantized.map(QuantizationConfiguration.init)
+        self.quantization = if let own { own } else { try quantization() }
     }
 
     /// Bounds far beyond any model of today: they keep products of two of them within 64 bits, and hostile files

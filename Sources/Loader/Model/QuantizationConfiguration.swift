@@ -1,69 +1,44 @@
 import DoraText
 
-/// How bitsandbytes was asked to quantize the linear layers: `quantization_config` of `config.json`.
+/// How the linear layers were quantized: `quantization_config` of `config.json`.
 ///
-/// It stands in files of 16-bit weights, too, where it means "quantize on load"; the tensors tell which it is.
-/// Source: transformers `utils/quantization_config.py`, class `BitsAndBytesConfig`.
+/// It may stand in files of 16-bit weights, too, where it means "quantize on load"; the tensors tell which it is.
 package struct QuantizationConfiguration: Equatable, Sendable {
-    package enum Scheme: Equatable, Sendable {
-        /// LLM.int8: I8 weights with one F32 scale a row.
-        case int8
-        /// 4-bit codes in blocks of 64; `doubleQuantized` when the blocks' scales are quantized as well.
-        case fourBit(Code, doubleQuantized: Bool)
-    }
+    let format: any CheckpointFormat
 
-    package enum Code: String, Sendable {
-        case nf4, fp4
-    }
+    private static let formats: [any CheckpointFormat.Type] = [
+        Bitsandbytes.self, GPTQ.self, AWQ.self, CompressedTensors.self, FineGrainedFP8.self, FBGEMM.self,
+    ]
 
-    package let scheme: Scheme
-    /// Modules left unquantized, as the file names them; nil when the file leaves the choice to the library,
-    /// which then spares the output head.
-    package let skippedModules: [String]?
-
-    /// Whether the layer `module` (e.g. `model.layers.0.mlp.up_proj`) is left unquantized: one of the listed names
-    /// is the start or the end of its own.
-    package func skips(_ module: String) -> Bool {
-        (skippedModules ?? ["lm_head"]).contains { module.hasPrefix($0) || module.hasSuffix($0) }
-    }
-
+    /// - Throws: `LoadError` when the method is not known, or its format asks for what is not supported.
     init(_ fields: JSONFields) throws(LoadError) {
-        let int8 = try Self.flag("load_in_8bit", fields)
-        let fourBit = try Self.flag("load_in_4bit", fields)
-        // Files from before the key existed have only the flags.
-        let method = try fields.string("quant_method") ?? (int8 || fourBit ? "bitsandbytes" : "none")
-        guard method == "bitsandbytes" else {
+        let old = try Bitsandbytes.method(of: fields)
+        let method = try fields.string("quant_method") ?? old ?? "none"
+        guard let format = Self.formats.first(where: { $0.method == method }) else {
             throw fields.unsupported(
                 "quant_method", "weights quantized by \"\(method)\" are not supported",
-                advice: "use a bitsandbytes or an unquantized checkpoint of the model")
+                advice: "use an unquantized checkpoint of the model, or one quantized by "
+                    + Self.formats.map { $0.method }.joined(separator: ", "))
         }
-        guard int8 != fourBit else {
-            throw LoadError(
-                .malformed, file: fields.file, field: fields.path("load_in_8bit"),
-                "exactly one of load_in_8bit and load_in_4bit must be true",
-                advice: "correct the configuration")
-        }
-        if try fields.bool("llm_int8_has_fp16_weight") == true {
-            throw fields.unsupported(
-                "llm_int8_has_fp16_weight", "weights that stay in 16 bits for training are not supported",
-                advice: "set it to false")
-        }
-        scheme = int8 ? .int8 : try Self.fourBitScheme(fields)
-        skippedModules = try fields.strings("llm_int8_skip_modules")
+        self.format = try format.init(fields)
     }
 
-    private static func flag(_ key: String, _ fields: JSONFields) throws(LoadError) -> Bool {
-        let old = try fields.bool("_" + key)
-        return try fields.bool(key) ?? old ?? false
+    /// The file that a library kept its configuration in before `config.json` had it.
+    static func apart(in files: ModelFiles) throws(LoadError) -> QuantizationConfiguration? {
+        for format in formats {
+            guard let name = format.ownFile,
+                let bytes = try files.bytes(of: name, atMost: ModelConfiguration.Limit.fileBytes)
+            else { continue }
+            return QuantizationConfiguration(
+                try format.init(JSONFields(parsing: bytes, file: files.path(of: name))))
+        }
+        return nil
     }
 
-    private static func fourBitScheme(_ fields: JSONFields) throws(LoadError) -> Scheme {
-        let spelling = try fields.string("bnb_4bit_quant_type") ?? Code.fp4.rawValue
-        guard let code = Code(rawValue: spelling) else {
-            throw fields.unsupported(
-                "bnb_4bit_quant_type", "4-bit code \"\(spelling)\" is not supported", advice: "use nf4 or fp4"
-            )
-        }
-        return .fourBit(code, doubleQuantized: try fields.bool("bnb_4bit_use_double_quant") ?? false)
-    }
+    /// Names of such files.
+    static var ownFiles: [String] { formats.compactMap { $0.ownFile } }
+
+    private init(_ format: any CheckpointFormat) { self.format = format }
+
+    package static func == (a: Self, b: Self) -> Bool { a.format.isEqual(to: b.format) }
 }

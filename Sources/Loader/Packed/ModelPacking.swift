@@ -21,7 +21,8 @@ package struct ModelPacking {
         _ = try GenerationDefaults(files, configuration: configuration)
         _ = try TokenizerFiles.load(files)
         inventory = ModuleInventory(configuration)
-        reader = try CheckpointReader(files, inventory: inventory, quantization: quantization)
+        reader = try CheckpointReader(
+            files, configuration, inventory: inventory, quantization: quantization)
         sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         isQuantized = StorageOptions().isQuantized(sources)
@@ -90,34 +91,32 @@ package struct ModelPacking {
 
     /// What is not packed: embedding, norms, biases, and V of a matrix whose stored format rounds it.
     private func rowTensors() throws -> [(name: String, tensor: TensorView, blocks: BlockFormat?)] {
-        var names: [String] = []
+        var names: [(name: String, stored: String)] = []
+        func add(_ name: String) { names.append((name, name)) }
         for module in inventory.modules {
             switch module.kind {
             case .norm:
                 _ = try reader.vector(module.weightName, module.weightShape)
-                names.append(module.weightName)
+                add(module.weightName)
                 if let name = module.biasName {
                     _ = try reader.vector(name, [module.outputs])
-                    names.append(name)
+                    add(name)
                 }
-            case .embedding: names.append(reader.embeddingName)
+            case .embedding: add(reader.embeddingName)
             case .linear:
                 if let name = module.biasName {
                     _ = try reader.vector(name, [module.outputs])
-                    names.append(name)
+                    add(name)
                 }
-                if let record = matrix(module), !record.isExact, reader.checkpoint.contains(module.weightName)
-                {
-                    names.append(module.weightName)
-                }
+                if let record = matrix(module), !record.isExact { names += try reader.rowTensors(of: module) }
             }
         }
         // A tied embedding and head may be one tensor under the head's name.
         var seen: Set<String> = []
-        names = names.filter { seen.insert($0).inserted }
-        return try names.map { name in
-            guard let blocks = try reader.checkpoint.blocks(name) else {
-                return (name, try reader.checkpoint.tensor(name), nil)
+        names = names.filter { seen.insert($0.name).inserted }
+        return try names.map { name, stored in
+            guard let blocks = try reader.checkpoint.blocks(stored) else {
+                return (name, try reader.checkpoint.tensor(stored), nil)
             }
             return (name, try blocks.inOrder(), blocks.format)
         }

@@ -25,11 +25,16 @@ package struct PackedFile: Sendable {
     }
 
     /// The small files of the model that are held as tensors of bytes, under their names.
-    static let fileNames = [
-        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-        "chat_template.jinja", "chat_template.json",
-        "special_tokens_map.json", "added_tokens.json",
-    ]
+    static let fileNames =
+        [
+            "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
+            "tokenizer_config.json",
+            "chat_template.jinja", "chat_template.json",
+            "special_tokens_map.json", "added_tokens.json",
+        ] + QuantizationConfiguration.ownFiles
+
+    /// Stands in front of what a checkpoint called a tensor of a quantized matrix whose tiles are rounded.
+    static let original = "original."
 
     /// What the writer calls an array of a module's matrix.
     enum Part: String, CaseIterable {

@@ -14,6 +14,14 @@ package struct BaseModel: Sendable {
     package internal(set) var weights: ModelWeights
     package let warnings: [LoadWarning]
     let sources: [String: any WeightSource]
+    /// Whether adapters of other bases are served although the base's weights are scaled otherwise than theirs.
+    package var acceptsOtherBase = false
+
+    /// Whether an adapter must name this base as the one that it was trained on.
+    package var isBaseRequired: Bool {
+        guard let quantization = configuration.quantization, !acceptsOtherBase else { return false }
+        return type(of: quantization.format).scalesInputs
+    }
 
     /// The source of a linear module, or the embedding's table seen as one.
     func source(of module: String) throws(LoadError) -> any WeightSource {

@@ -12,7 +12,8 @@ extension BaseModel {
     ) throws {
         let configuration = try ModelConfiguration(files)
         let inventory = ModuleInventory(configuration)
-        let reader = try CheckpointReader(files, inventory: inventory, quantization: quantization)
+        let reader = try CheckpointReader(
+            files, configuration, inventory: inventory, quantization: quantization)
         let sources = try reader.sources(on: compute)
         try reader.refuseLeftovers()
         let isQuantized = storage.isQuantized(sources)
@@ -40,13 +41,13 @@ extension BaseModel {
         _ configuration: ModelConfiguration, quantization: Quantization?, sources: [String: any WeightSource]
     ) -> [LoadWarning] {
         let embeddings = [ModuleInventory.head, ModuleInventory.embedding]
-        guard configuration.quantization != nil, quantization == nil,
+        guard let format = configuration.quantization.map({ type(of: $0.format) }), quantization == nil,
             sources.allSatisfy({ embeddings.contains($0.key) || $0.value is DenseWeights })
         else { return [] }
         return [
             LoadWarning(
-                "config.json names a bitsandbytes quantization, but the weights are not quantized; "
-                    + "to run as transformers would, give --quantize")
+                "config.json names a \(format.method) quantization, but the weights are not quantized"
+                    + (format.quantizesOnLoad ? "; to run as transformers would, give --quantize" : ""))
         ]
     }
 }

@@ -7,11 +7,15 @@ struct CheckpointReader {
     private let packed: PackedFile?
     private let inventory: ModuleInventory
     private let quantization: Quantization?
+    private let format: any CheckpointFormat
 
     /// Tensors of what sees pictures.
     private let visionTensors: Int
 
-    init(_ files: ModelFiles, inventory: ModuleInventory, quantization: Quantization?) throws(LoadError) {
+    init(
+        _ files: ModelFiles, _ configuration: ModelConfiguration, inventory: ModuleInventory,
+        quantization: Quantization?
+    ) throws(LoadError) {
         let stored = try Checkpoint(files)
         packed = if case .packed(let file) = files.base { file } else { nil }
         checkpoint =
@@ -20,6 +24,7 @@ struct CheckpointReader {
         visionTensors = stored.names.count - checkpoint.names.count
         self.inventory = inventory
         self.quantization = quantization
+        format = configuration.quantization?.format ?? Bitsandbytes()
     }
 
     /// V of every linear module and of the embedding.
@@ -47,23 +52,17 @@ struct CheckpointReader {
     private func linear(
         _ module: ModuleInventory.Module, on compute: Compute
     ) throws -> any WeightSource {
-        let (rows, columns) = (module.outputs, module.inputs)
         if let packed {
             try refuseQuantizingPacked()
-            let matrix = try packed.weights(of: module) { () throws(LoadError) in try plain(module) }
+            let matrix = try packed.weights(of: module) { () throws(LoadError) in
+                if let weights = try format.weights(tensors(of: module)) { return weights }
+                return try plain(module)
+            }
             if let matrix { return matrix }
         }
-        if let state = FourBitWeights.stateName(of: module.name, in: checkpoint) {
+        if let weights = try format.weights(tensors(of: module)) {
             try refuseQuantizingAgain(module.weightName)
-            return try FourBitWeights(
-                module: module.name, stateName: state, in: checkpoint, rows: rows, columns: columns)
-        }
-        if let weight = checkpoint[module.weightName], weight.elementType == .i8 {
-            try refuseQuantizingAgain(module.weightName)
-            try checkLayout(module.name)
-            return try Int8Weights(
-                weight: weight, rowMaxima: checkpoint.tensor("\(module.name).SCB"), rows: rows,
-                columns: columns)
+            return weights
         }
         let weights = try plain(module)
         guard let quantization, module.name != ModuleInventory.head else { return weights }
@@ -73,6 +72,25 @@ struct CheckpointReader {
         }
         return try quantization.quantize(dense, on: compute)
     }
+
+    private func tensors(of module: ModuleInventory.Module) -> ModuleTensors {
+        ModuleTensors(
+            checkpoint: checkpoint, module: module.name, rows: module.outputs, columns: module.inputs,
+            infix: packed == nil ? "" : PackedFile.original)
+    }
+
+    /// The tensors that V of a linear module is decoded from, with the names that a packed file has for them.
+    func rowTensors(of module: ModuleInventory.Module) throws(LoadError) -> [(name: String, stored: String)] {
+        let tensors = tensors(of: module)
+        guard try format.weights(tensors) != nil else {
+            return checkpoint.contains(module.weightName) ? [(module.weightName, module.weightName)] : []
+        }
+        return partNames.filter { tensors[$0] != nil }.map {
+            ("\(module.name).\(PackedFile.original)\($0)", tensors.name($0))
+        }
+    }
+
+    private var partNames: [String] { ["weight"] + type(of: format).parts }
 
     /// A matrix of floats or in blocks; a head without one of its own shares the embedding's.
     private func plain(_ module: ModuleInventory.Module) throws(LoadError) -> any WeightSource {
@@ -121,22 +139,12 @@ struct CheckpointReader {
             advice: "leave --quantize out, or pack the folder with it")
     }
 
-    /// `weight_format` 0, row-major, is the only layout that bitsandbytes still writes.
-    private func checkLayout(_ module: String) throws(LoadError) {
-        guard let layout = checkpoint["\(module).weight_format"] else { return }
-        let values = try layout.integers()
-        guard values.allSatisfy({ $0 == 0 }) else {
-            throw LoadError(
-                .unsupported, file: layout.file, field: layout.name, expected: "0 (row-major)",
-                found: "\(values)", advice: "save the model again with a current bitsandbytes")
-        }
-    }
-
     /// A tensor that no module reads would change what the model computes, and is refused; so is one that a module would
     /// read if the index listed it.
     func refuseLeftovers() throws(LoadError) {
         let known = knownNames
         for name in checkpoint.names where !known.contains(name) && !Self.followsFromConfiguration(name) {
+            if let tensor = checkpoint[name], try format.hasNoEffect(tensor) { continue }
             throw LoadError(
                 .unsupported, file: checkpoint.folder, field: name,
                 "no module of this configuration has such a tensor",
@@ -178,17 +186,15 @@ struct CheckpointReader {
     }
 
     private var knownNames: Set<String> {
-        let suffixes = [
-            "weight", "bias", "SCB", "weight_format", "weight.absmax", "weight.quant_map",
-            "weight.nested_absmax", "weight.nested_quant_map", "weight.quant_state.bitsandbytes__nf4",
-            "weight.quant_state.bitsandbytes__fp4",
-        ]
+        let suffixes = ["bias"] + partNames
         var known: Set<String> = []
         for module in inventory.modules {
             for suffix in suffixes where suffix != "bias" || module.hasBias {
                 known.insert("\(module.name).\(suffix)")
             }
-            if packed != nil { known.formUnion(PackedFile.Part.allCases.map { $0.name(module.name) }) }
+            guard packed != nil else { continue }
+            known.formUnion(PackedFile.Part.allCases.map { $0.name(module.name) })
+            known.formUnion(partNames.map { "\(module.name).\(PackedFile.original)\($0)" })
         }
         if packed != nil { known.formUnion(PackedFile.fileNames) }
         return known

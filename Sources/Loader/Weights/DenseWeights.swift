@@ -28,7 +28,7 @@ package struct DenseWeights: WeightSource {
     package var nativeFormat: MatrixFormat {
         switch tensor.elementType {
         case .f16: .f16
-        case .bf16, .f8e4m3, .f8e5m2: .bf16
+        case .bf16, .f8e4m3, .f8e5m2, .f8e8m0: .bf16
         case .f64, .f32, .i64, .i32, .i16, .i8, .u8, .bool: .f32
         }
     }

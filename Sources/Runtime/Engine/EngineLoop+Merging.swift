@@ -55,10 +55,12 @@ extension EngineLoop {
         isReading = true
         let load = toRead.removeFirst()
         let (inbox, inventory, baseName, languages) = (inbox, base.inventory, base.name, languages)
+        let isBaseRequired = base.isBaseRequired
         Thread.detachNewThread {
             let result: Result<ReadAdapter, EngineError>
             do {
-                let adapter = try AdapterSum(load.folder).load(fitting: inventory, baseName: baseName)
+                let adapter = try AdapterSum(load.folder).load(
+                    fitting: inventory, baseName: baseName, isBaseRequired: isBaseRequired)
                 result = .success(
                     ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
             } catch { result = .failure(EngineError(error)) }

@@ -7,6 +7,7 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case adapterRoot = "adapter-root"
     case adapterScale = "adapter-scale"
     case defaultAdapter = "default-adapter"
+    case acceptOtherBase = "accept-other-base"
     case maximumSequences = "max-sequences"
     case maximumQueue = "max-queue"
     case maximumConnections = "max-connections"
@@ -33,7 +34,7 @@ package enum ServerOption: String, CaseIterable, Sendable {
     /// Whether its value is true or false.
     var isFlag: Bool {
         switch self {
-        case .allowLoad, .strictFields, .trustRequestTemplate, .noPage: true
+        case .acceptOtherBase, .allowLoad, .strictFields, .trustRequestTemplate, .noPage: true
         default: false
         }
     }

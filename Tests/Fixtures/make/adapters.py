@@ -98,6 +98,13 @@ CONFIGS |= {
     "dora-qkv-gguf": ("gguf-split-00001-of-00003.gguf", FINLORA),
 }
 
+# For every base of quantized_bases.py.
+QUANTIZED = {
+    "dora-quantized": ("gptq-4", dict(DORA, target_modules=["q_proj", "v_proj", "down_proj"])),
+    "lora-quantized": ("gptq-4", dict(LORA, target_modules=["k_proj", "o_proj", "gate_proj"])),
+}
+CONFIGS |= QUANTIZED
+
 # Trained after `resize_token_embeddings` to so many rows: added tokens, or unused rows cut off. The bases have 128.
 RESIZED = {
     "dora-resized-save": 131, "dora-resized-save-tied": 131, "dora-resized-factors": 133,

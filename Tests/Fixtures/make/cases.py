@@ -4,6 +4,7 @@ import adapters
 import bases
 import gguf_bases
 import methods
+import quantized_bases
 import spellings
 
 NOTES = {
@@ -21,6 +22,20 @@ NOTES = {
     "gguf-classic.gguf": "GGUF of 32-weight blocks and floats, Llama 3's rope scaling as divisors",
     "gguf-k.gguf": "GGUF of K and IQ4_XS blocks, tied",
     "gguf-split-00001-of-00003.gguf": "GGUF in three parts, F16, biases, linear rope scaling",
+    "gptq-4": "GPTQ of 4 bits by AutoGPTQ, with its empty biases",
+    "gptq-8-asymmetric": "GPTQ of 8 bits with zero points, configured in a file of its own",
+    "gptq-4-ordered": "GPTQ in the order of activations (desc_act), gptq_v2",
+    "gptq-4-carried": "GPTQ by GPTQModel as version 1: zero points of 0 borrow from their neighbours",
+    "gptq-dynamic": "GPTQ with 8 bits for one kind of module and none for another, tied, in shards",
+    "awq-gemm": "AWQ, gemm", "awq-gemv": "AWQ, gemv",
+    "compressed-4": "compressed-tensors, packed, symmetric",
+    "compressed-4-asymmetric": "compressed-tensors, packed, zero points",
+    "compressed-4-ordered": "compressed-tensors, packed, groups in the order of activations",
+    "compressed-mixed": "compressed-tensors with six groups: integers and floats of 8 bits by tensor, row and block",
+    "compressed-8": "compressed-tensors, int8 by row",
+    "fp8-blocks": "FP8 in blocks that do not divide the matrices", "fp8-exponents": "FP8 with exponents for scales",
+    "fp8-tensor": "FP8 with one scale", "fp8-rows": "FP8 by row (FBGEMM)",
+    "dora-quantized": "DoRA on q, v, down", "lora-quantized": "LoRA on k, o, gate",
     "dora-qkv": "DoRA on q, k, v with r 8 and alpha 16, as FinLoRA trains it",
     "dora-qv": "DoRA on q, v with r 4 and alpha 8",
     "dora-rslora": "scaling alpha / sqrt(r)",
@@ -140,8 +155,12 @@ def all_cases():
         cases.append(dict(
             case=case, base=base, adapter=expression(adapter), quantize=quantize, description=text, weights=weights, source=original(adapter)))
 
-    for base in [*bases.DENSE, *bases.QUANTIZED, *gguf_bases.BASES]:
+    for base in [*bases.DENSE, *bases.QUANTIZED, *gguf_bases.BASES, *quantized_bases.BASES]:
         add(base)
+    for base in quantized_bases.BASES:
+        for adapter, (source, _) in adapters.QUANTIZED.items():
+            if base != source:
+                add(base, adapter)
     for adapter, (base, _) in adapters.CONFIGS.items():
         if not base.startswith("source-"):
             add(base, adapter)

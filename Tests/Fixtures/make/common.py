@@ -48,6 +48,10 @@ def checkpoint(folder):
 
 def dense_weights(folder):
     """Tensors of a folder as float32, quantized Linears decoded; and the names of the latter."""
+    import quantized_bases
+
+    if quantized_bases.is_ours(folder):
+        return quantized_bases.dense_weights(folder)
     stored = checkpoint(folder)
     decoded = decode.all_linears(stored)
     dense = {k: v.float() for k, v in stored.items() if not decode.belongs_to(k, decoded)}

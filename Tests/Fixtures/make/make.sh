@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 rm -rf ../bases ../adapters ../golden
 mkdir -p ../bases ../adapters ../golden
-for step in bases gguf_bases quantize adapters spellings methods matching golden verify own_tokenizers hub template_fixtures; do
+for step in bases gguf_bases quantized_bases quantize adapters spellings methods matching golden verify own_tokenizers hub template_fixtures; do
     echo "$step"
     "$python" -W ignore "$step.py"
 done

@@ -106,8 +106,9 @@ import Testing
         builder.tensors.append(.init("blk.0.attn_surprise.weight", [4]))
         expectRefusal(.unsupported, naming: ["blk.0.attn_surprise.weight"]) {
             let files = ModelFiles.gguf(try builder.model())
+            let configuration = try ModelConfiguration(files)
             try CheckpointReader(
-                files, inventory: ModuleInventory(ModelConfiguration(files)), quantization: nil
+                files, configuration, inventory: ModuleInventory(configuration), quantization: nil
             ).refuseLeftovers()
         }
     }
