@@ -4,7 +4,8 @@ import json
 
 import chart
 
-NAMES = {"int8": "LLM.int8", "nf4": "NF4", "nf4-double": "NF4, double-quantized", "bf16": "BF16"}
+NAMES = {"int8": "LLM.int8", "nf4": "NF4", "nf4-double": "NF4, double-quantized", "bf16": "BF16",
+         "Q8_0": "the same file", "Q4_0": "the same file", "Q4_K_M": "the same file"}
 ADAPTERS = {"adapter": "q/k/v, r=8", "adapter-all": "all linear, r=16"}
 
 
@@ -184,6 +185,9 @@ def bars(results):
         ("prefill 512, LLM.int8 / PyTorch BF16", f.peer("int8", "transformers bf16", "prefill", 512), 1.4, 2.0),
         ("prefill 512, NF4 / llama.cpp Q4_0", f.peer("nf4-double", llama4, "prefill", 512), 1.7, 2.3),
         ("prefill 7000, LLM.int8 / llama.cpp Q8_0", f.peer("int8", llama8, "prefill", 7000), 2.5, 4.0),
+        *((f"{measure}, {form} / llama.cpp", f.peer(form, f"llama.cpp {form}", *point), bar, None)
+          for form, decode, prefill in (("Q8_0", 1.3, 3.0), ("Q4_0", 1.25, 2.0), ("Q4_K_M", 1.15, 1.5))
+          for measure, point, bar in (("decode", ("decode", 16), decode), ("prefill 512", ("prefill", 512), prefill))),
         ("decode, LLM.int8, batch 8 / batch 1", scaling, 6.0, 7.5),
         ("decode, batch 8, LLM.int8 / llama.cpp Q8_0", f.peer("int8", llama8, "decode", 16, 8), 2.0, 2.5),
         ("q/k/v adapter / base, LLM.int8", adapted("int8"), 0.985, 0.995),

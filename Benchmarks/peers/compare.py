@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PAIRS = [("int8", "Q8_0"), ("nf4-double", "Q4_0")]
+# Ours and the peer's; a GGUF file is one and the same for both.
+PAIRS = [("int8", "Q8_0"), ("nf4-double", "Q4_0"), ("Q8_0", "Q8_0"), ("Q4_0", "Q4_0"), ("Q4_K_M", "Q4_K_M")]
 # prompt or context, sequences
 POINTS = [(16, 1), (16, 8), (512, 1), (2048, 1), (7000, 1)]
 # Shorter prompts say little about the prefill.
@@ -42,8 +43,10 @@ class Peers:
             file = self.options.folder / f"1.1b-{form}.gguf"
             if not file.exists():
                 partial = file.with_suffix(".partial")
-                subprocess.run([self.options.llama_python, HERE / "write_gguf.py", self.made("int8"), form, partial],
-                               check=True)
+                mixed = form == "Q4_K_M"
+                script = "requantize_gguf.py" if mixed else "write_gguf.py"
+                subprocess.run([self.options.llama_python, HERE / script, self.made("Q8_0" if mixed else "int8"), form,
+                                partial], check=True)
                 partial.rename(file)
             return file
         folder = self.options.folder / f"1.1b-{form}"
@@ -58,7 +61,7 @@ class Peers:
         result = self.output(
             self.options.program, "--model", self.made(form), "--threads", self.options.threads,
             "--contexts", prompt, "--batches", batch, "--prefills", prefills, "--prefill-repeats", 1,
-            "--rounds", 1, "--steps", NEW_TOKENS, *more)
+            "--rounds", 1, "--steps", NEW_TOKENS, "--activations", self.options.activations, *more)
         figures = dict(decode=result["decode"][0]["tokensPerSecond"])
         if prefills:
             figures["prefill"] = result["prefill"][0]["tokensPerSecond"]
@@ -116,6 +119,7 @@ def main():
     parser.add_argument("--under", default="", help="command to run each measurement under")
     parser.add_argument("--llama-python", default=sys.executable)
     parser.add_argument("--torch-python", default=sys.executable)
+    parser.add_argument("--activations", default="auto", choices=["auto", "8", "16"], help="dora-bench's")
     parser.add_argument("--points", help="only these, such as 16x1,16x8,512x1; 'torch' for PyTorch")
     options = parser.parse_args()
     peers = Peers(options)

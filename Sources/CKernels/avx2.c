@@ -1,5 +1,6 @@
 // AVX2 without a dot-product instruction: products of 16 bits, two at a time. Those of 8 bits take as many
-// instructions, as their sums of pairs would not fit 16 bits without some care for the signs.
+// instructions, as their sums of pairs would not fit 16 bits without some care for the signs; only where one side has
+// no more than 4 bits they do, and take half as many.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include "CKernels.h"
@@ -12,6 +13,7 @@
 #define DK_UNSIGNED_DOT 1
 #define DK_WIDE_CODES 1
 typedef int16_t dk_code;
+#define DK_SMALL_SUMS 1
 #define DK_TOKENS 4
 #define DK_PAIR 0
 #define DK_WIDE 1
@@ -24,6 +26,25 @@ DK_INLINE __m256i dk_dot32(__m256i sums, __m256i line, const dk_code *x) {
 }
 
 DK_YMM_DOT(dk_dot32)
+
+// Pairs of products of 8 bits, as halves of each lane.
+DK_INLINE i32x16 dk_small_dot(i32x16 sums, u8x64 line, const int8_t *x) {
+    __m256i halves[2], lines[2];
+    const __m256i four = _mm256_set1_epi32(dk_word(x));
+    memcpy(halves, &sums, sizeof halves);
+    memcpy(lines, &line, sizeof lines);
+    for (int i = 0; i < 2; i++) halves[i] = _mm256_add_epi16(halves[i], _mm256_maddubs_epi16(lines[i], four));
+    memcpy(&sums, halves, sizeof sums);
+    return sums;
+}
+// The two halves of each lane, added.
+DK_INLINE i32x16 dk_settle(i32x16 sums) {
+    __m256i halves[2];
+    memcpy(halves, &sums, sizeof halves);
+    for (int i = 0; i < 2; i++) halves[i] = _mm256_madd_epi16(halves[i], _mm256_set1_epi16(1));
+    memcpy(&sums, halves, sizeof sums);
+    return sums;
+}
 
 #include "kernels.inc"
 

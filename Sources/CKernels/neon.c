@@ -61,24 +61,26 @@ DK_INLINE uint16_t dk_half_bits(float x) { return dk_half_bits_portable(x); }
 #ifdef DK_I8MM
 // An instruction multiplies two rows by two tokens, eight inputs of each: zipping the two lines puts a row's eight
 // side by side. Eight rows at a time, so that their sums with all tokens stay in the registers.
-DK_INLINE void dk_matrix_sums(const uint8_t *codes, const bool four_bit, const uint8_t *codebook, const int8_t *x,
-                              const int32_t *offsets, int64_t stride, const int N, i32x16 *out) {
-    const uint8x16_t book = vld1q_u8(codebook);
+DK_INLINE void dk_matrix_sums(dk_stretch w, const int8_t *x, const int32_t *offsets, int64_t stride, const int N,
+                              i32x16 *out) {
+    const bool four_bit = w.coding != DK_BYTES;
+    const uint8x16_t book = vld1q_u8(w.codebook);
     for (int first = 0; first < DK_ROWS; first += 8) {
         int32x4_t sums[DK_MATRIX / 2][4];
         DK_UNROLL for (int t = 0; t < N; t += 2) {
-            const int32x2_t pair = vld1_s32(offsets + t);
+            const int32x2_t pair = w.coding == DK_NIBBLES ? vdup_n_s32(0) : vld1_s32(offsets + t);
             DK_UNROLL for (int r = 0; r < 4; r++) sums[t / 2][r] = vcombine_s32(pair, pair);
         }
         // Unrolled, the compiler would load ahead more than the registers hold.
-        _Pragma("clang loop unroll(disable)") for (int input = 0; input < DK_BLOCK; input += 8) {
-            const uint8_t *line = codes + input * DK_ROWS / (four_bit ? 2 : 1) + 4 * first;
+        _Pragma("clang loop unroll(disable)") for (int input = 0; input < w.inputs; input += 8) {
+            const uint8_t *line = w.codes + input * DK_ROWS / (four_bit ? 2 : 1) + 4 * first;
             uint8x16_t rows[4];
             DK_UNROLL for (int r = 0; r < 4; r += 2) {
                 uint8x16_t low = vld1q_u8(line + 8 * r), high;
                 if (four_bit) {
-                    high = vqtbl1q_u8(book, vshrq_n_u8(low, 4));
-                    low = vqtbl1q_u8(book, vandq_u8(low, vdupq_n_u8(15)));
+                    high = vshrq_n_u8(low, 4);
+                    low = vandq_u8(low, vdupq_n_u8(15));
+                    if (w.coding == DK_INDICES) high = vqtbl1q_u8(book, high), low = vqtbl1q_u8(book, low);
                 } else high = vld1q_u8(line + 4 * DK_ROWS + 8 * r);
                 const uint32x4_t quads = vreinterpretq_u32_u8(low), next = vreinterpretq_u32_u8(high);
                 rows[r] = vreinterpretq_u8_u32(vzip1q_u32(quads, next));

@@ -53,12 +53,18 @@ package struct LoadedModel {
 /// How the matrices of a model are stored.
 package struct WeightsSummary: Sendable {
     package let matrixBytes: Int
+    /// Of the layers' matrices; where there are several, each with its number of matrices, the most first.
     package let linearFormat: String
     package let headFormat: String
 
     init(_ weights: ModelWeights) {
         matrixBytes = weights.matrixBytes
-        linearFormat = weights.layers.first?[.output]?.formatName ?? "none"
+        let names = weights.layers.flatMap { $0.matrices.map(\.format.name) }
+        let counts = Dictionary(grouping: names) { $0 }.mapValues(\.count)
+            .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        linearFormat =
+            counts.count < 2
+            ? counts.first?.key ?? "none" : counts.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         headFormat = weights.head.formatName
     }
 }

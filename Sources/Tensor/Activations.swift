@@ -13,6 +13,7 @@ package final class Activations {
     private let offsets: AlignedMemory
     private let scales: AlignedMemory
     private let sums: AlignedMemory
+    private let shifts: AlignedMemory
     private let terms: AlignedMemory
     private let paddedColumns: Int
     private let threshold: Float
@@ -28,10 +29,11 @@ package final class Activations {
         let blocks = paddedColumns / DK_BLOCK
         let groups = capacity.roundedUp(to: DK_GROUP) / DK_GROUP
         memory = try AlignedMemory(byteCount: capacity * columns * 4)
-        codes = try AlignedMemory(byteCount: 2 * capacity * paddedColumns)
-        offsets = try AlignedMemory(byteCount: 2 * capacity * blocks * 4)
+        codes = try AlignedMemory(byteCount: 4 * capacity * paddedColumns)
+        offsets = try AlignedMemory(byteCount: 6 * capacity * blocks * 4)
         scales = try AlignedMemory(byteCount: capacity * blocks * 4)
         sums = try AlignedMemory(byteCount: capacity * blocks * 4)
+        shifts = try AlignedMemory(byteCount: 2 * capacity * blocks * 4)
         terms = try AlignedMemory(byteCount: groups * blocks * MemoryLayout<dk_terms>.size)
     }
 
@@ -58,6 +60,7 @@ package final class Activations {
         view.offsets = offsets.pointer.assumingMemoryBound(to: Int32.self)
         view.scales = scales.pointer.assumingMemoryBound(to: Float.self)
         view.sums = sums.pointer.assumingMemoryBound(to: Float.self)
+        view.shifts = shifts.pointer.assumingMemoryBound(to: Float.self)
         view.terms = terms.pointer.assumingMemoryBound(to: dk_terms.self)
         return view
     }

@@ -13,6 +13,10 @@ package enum MatrixFormat: Sendable, Equatable {
     case q4(Codebook)
     /// As `q4`, its scales held as 8-bit codes: bitsandbytes' double quantization, unchanged.
     case q4Nested(Codebook, ScaleNesting)
+    /// Int8 codes with an F16 scale per 32 inputs: GGUF's Q8_0, unchanged.
+    case q8_0
+    /// 4-bit codes with a scale and a minimum or a zero point per 32 inputs or more, unchanged.
+    case affine(AffineScaling)
 
     /// What a code of 1 stands for in `q8Row` when the row's largest magnitude is 1: not quite the F32 nearest to 1/127, but
     /// the constant of bitsandbytes' own decoder (`bitsandbytes/functional.py`, `int8_vectorwise_dequant`).
@@ -26,6 +30,8 @@ package enum MatrixFormat: Sendable, Equatable {
         case .q8: "q8"
         case .q8Row: "int8"
         case .q4, .q4Nested: "q4"
+        case .q8_0: "q8_0"
+        case .affine: "affine4"
         }
     }
 
@@ -33,7 +39,7 @@ package enum MatrixFormat: Sendable, Equatable {
     package var isQuantized: Bool {
         switch self {
         case .f32, .f16, .bf16: false
-        case .q8, .q8Row, .q4, .q4Nested: true
+        case .q8, .q8Row, .q4, .q4Nested, .q8_0, .affine: true
         }
     }
 
@@ -41,7 +47,7 @@ package enum MatrixFormat: Sendable, Equatable {
     package var takesFloats: Bool {
         switch self {
         case .f32, .f16, .bf16, .q8, .q4: true
-        case .q8Row, .q4Nested: false
+        case .q8Row, .q4Nested, .q8_0, .affine: false
         }
     }
 
@@ -54,6 +60,8 @@ package enum MatrixFormat: Sendable, Equatable {
         case .q8Row: DK_Q8_ROW
         case .q4: DK_Q4
         case .q4Nested: DK_Q4_NESTED
+        case .q8_0: DK_Q8_0
+        case .affine: DK_A4
         }
     }
 
@@ -82,12 +90,12 @@ package enum MatrixFormat: Sendable, Equatable {
         case .f32: ArrayLayout(.f32, [tiles, padded, DK_ROWS])
         case .f16: ArrayLayout(.f16, [tiles, padded, DK_ROWS])
         case .bf16: ArrayLayout(.bf16, [tiles, padded, DK_ROWS])
-        case .q8, .q8Row: ArrayLayout(.u8, [tiles, padded / 4, DK_ROWS, 4])
-        case .q4, .q4Nested: ArrayLayout(.u8, [tiles, padded / 8, DK_ROWS, 4])
+        case .q8, .q8Row, .q8_0: ArrayLayout(.u8, [tiles, padded / 4, DK_ROWS, 4])
+        case .q4, .q4Nested, .affine: ArrayLayout(.u8, [tiles, padded / 8, DK_ROWS, 4])
         }
     }
 
-    /// The scales, tile by tile: `[tile, 16]` or `[tile, block, 16]`; none of the float formats.
+    /// The scales, tile by tile: `[tile, 16]`, `[tile, block, 16]` or the bytes of records; none of the float formats.
     package func scales(rows: Int, columns: Int) -> ArrayLayout {
         let tiles = rows.roundedUp(to: DK_ROWS) / DK_ROWS
         let blocks = paddedColumns(columns) / DK_BLOCK
@@ -97,7 +105,18 @@ package enum MatrixFormat: Sendable, Equatable {
         case .q8Row: ArrayLayout(.f32, [tiles, DK_ROWS])
         case .q4: ArrayLayout(.f32, [tiles, blocks, DK_ROWS])
         case .q4Nested: ArrayLayout(.u8, [tiles, blocks, DK_ROWS])
+        case .q8_0: ArrayLayout(.f16, [tiles, 2 * blocks, DK_ROWS])
+        case .affine(let scaling):
+            ArrayLayout(
+                .u8, [tiles, scaling.recordCount(columns: columns), DK_ROWS * scaling.recordBytes])
         }
+    }
+}
+
+extension MatrixFormat {
+    /// Bytes of a row's scales as `Builder.store(tile:codes:scales:)` takes them.
+    package func scaleBytes(columns: Int) -> Int {
+        scales(rows: DK_ROWS, columns: columns).byteCount / DK_ROWS
     }
 }
 

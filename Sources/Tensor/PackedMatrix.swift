@@ -86,7 +86,8 @@ package final class PackedMatrix: @unchecked Sendable {
         case .q4Nested(let codebook, let nesting):
             Self.describe(codebook, in: &view)
             Self.describe(nesting, in: &view, tables: tables)
-        case .f32, .f16, .bf16, .q8: break
+        case .affine(let scaling): Self.describe(scaling, in: &view)
+        case .f32, .f16, .bf16, .q8, .q8_0: break
         }
         self.view = view
     }
@@ -95,6 +96,12 @@ package final class PackedMatrix: @unchecked Sendable {
         withUnsafeMutableBytes(of: &view.codebook) { $0.copyBytes(from: codebook.bytes.prefix(16)) }
         view.unit = codebook.unit
         view.zero = codebook.zero
+    }
+
+    private static func describe(_ scaling: AffineScaling, in view: inout dk_matrix) {
+        view.scaling = scaling.kernelScaling
+        view.group_shift = Int32(scaling.group.trailingZeroBitCount)
+        view.zero = AffineScaling.zero
     }
 
     private static func describe(
@@ -189,8 +196,9 @@ package final class PackedMatrix: @unchecked Sendable {
             }
         }
 
-        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with the rows' largest magnitudes, F32 `[16]`,
-        /// or codebook indices with the blocks', `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes.
+        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with the rows' largest magnitudes, F32 `[16]`, or
+        /// with F16 scales `[16, paddedColumns / 32]`; codebook indices with the blocks' largest magnitudes,
+        /// `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes; or numbers up to 15 with `[16, records]`.
         package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafeRawPointer) {
             withUnsafePointer(to: matrix.view) {
                 kernels.pointee.pack_codes($0, Int64(tile), codes, scales, Int64(matrix.columns))

@@ -49,7 +49,8 @@ static void halves(const dk_kernels *k) {
 // The codes themselves lie as a table's products want them: multiplied by ones on a diagonal they show.
 static void record_codes(const dk_kernels *k, const dk_activations *a, const char *what) {
     const int64_t columns = a->columns, rows = columns < 200 ? columns : 200, tiles = (rows + DK_ROWS - 1) / DK_ROWS;
-    uint8_t *codes = poisoned((size_t)(tiles * DK_ROWS * a->padded_columns)), *tile = poisoned(DK_ROWS * (size_t)columns);
+    uint8_t *codes = poisoned((size_t)(tiles * DK_ROWS * a->padded_columns));
+    uint8_t *tile = poisoned(DK_ROWS * (size_t)columns);
     float *scales = poisoned(sizeof(float) * (size_t)(tiles * DK_ROWS)), ones[DK_ROWS];
     float *out = poisoned(sizeof(float) * (size_t)(a->tokens * rows));
     const dk_matrix m = {.format = DK_Q8_ROW, .rows = rows, .padded_columns = a->padded_columns, .codes = codes,
@@ -71,9 +72,10 @@ static void quantize_at(const dk_kernels *k, const float *x, int tokens, int col
     const int blocks = (columns + DK_BLOCK - 1) / DK_BLOCK;
     const size_t count = (size_t)(tokens * blocks);
     const dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = blocks * DK_BLOCK,
-                              .threshold = threshold, .floats = x, .codes = poisoned(2 * count * DK_BLOCK),
-                              .offsets = poisoned(2 * sizeof(int32_t) * count), .scales = poisoned(4 * count),
-                              .sums = poisoned(4 * count), .terms = poisoned(sizeof(dk_terms) * (size_t)blocks)};
+                              .threshold = threshold, .floats = x, .codes = poisoned(4 * count * DK_BLOCK),
+                              .offsets = poisoned(6 * sizeof(int32_t) * count), .scales = poisoned(4 * count),
+                              .sums = poisoned(4 * count), .shifts = poisoned(8 * count),
+                              .terms = poisoned(sizeof(dk_terms) * (size_t)blocks)};
     k->quantize(&a, 0);
     record_floats(a.scales, (int64_t)count, "quantize %d x %d at %g, %s: scales", tokens, columns, (double)threshold,
                   what);
@@ -82,7 +84,7 @@ static void quantize_at(const dk_kernels *k, const float *x, int tokens, int col
         record_bytes(&a.terms[b].seconds, sizeof a.terms[b].seconds, "quantize %d x %d at %g, %s: terms of %d", tokens,
                      columns, (double)threshold, what, b);
     record_codes(k, &a, what);
-    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.terms);
+    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
 }
 
 // With one term, with two, and with two where a block stands out.

@@ -1,10 +1,36 @@
 // Packing, unpacking and products of every format.
 #include "harness.h"
 
-static const char *const names[] = {"f32", "f16", "bf16", "q8", "q8_row", "q4", "q4_nested"};
+// The formats, those of one kind by what they say of scales.
+typedef struct {
+    const char *name;
+    dk_format format;
+    dk_scaling scaling;
+    int group_shift;
+} kind;
+
+static const kind kinds[] = {
+    {"f32", DK_F32, 0, 0},
+    {"f16", DK_F16, 0, 0},
+    {"bf16", DK_BF16, 0, 0},
+    {"q8", DK_Q8, 0, 0},
+    {"q8_row", DK_Q8_ROW, 0, 0},
+    {"q4", DK_Q4, 0, 0},
+    {"q4_nested", DK_Q4_NESTED, 0, 1},
+    {"q8_0", DK_Q8_0, 0, 0},
+    {"a4 scales 32", DK_A4, DK_SCALES, 5},
+    {"a4 scales 64", DK_A4, DK_SCALES, 6},
+    {"a4 minima 32", DK_A4, DK_MINIMA, 5},
+    {"a4 minima 128", DK_A4, DK_MINIMA, 7},
+    {"a4 points 32", DK_A4, DK_POINTS, 5},
+    {"a4 points 64", DK_A4, DK_POINTS, 6},
+    {"a4 points 128", DK_A4, DK_POINTS, 7},
+    {"a4 nested", DK_A4, DK_NESTED_MINIMA, 5},
+};
 static const uint8_t levels[16] = {1, 40, 61, 78, 92, 105, 116, 128, 138, 148, 159, 171, 184, 199, 220, 255};
 
 typedef struct {
+    const char *name;
     dk_matrix view;
     void *codes, *scales;
     float *tables;
@@ -12,25 +38,40 @@ typedef struct {
     int64_t tiles, columns;
 } matrix;
 
-static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
-    matrix m = {.columns = columns, .tiles = (rows + DK_ROWS - 1) / DK_ROWS};
+static bool is_four_bit(dk_format format) { return format == DK_Q4 || format == DK_Q4_NESTED || format == DK_A4; }
+
+// Bytes of the scales of a row of `padded` inputs.
+static size_t row_scales(const kind *k, int64_t padded) {
+    const size_t blocks = (size_t)padded / DK_BLOCK, groups = ((size_t)(padded - 1) >> k->group_shift) + 1;
+    switch (k->format) {
+    case DK_Q8: return 2 * blocks;
+    case DK_Q8_ROW: return 4;
+    case DK_Q4: return 4 * blocks;
+    case DK_Q4_NESTED: return blocks;
+    case DK_Q8_0: return 4 * blocks;
+    case DK_A4: return k->scaling == DK_NESTED_MINIMA ? (groups + 7) / 8 * 20
+                     : groups * (k->scaling == DK_SCALES ? 2 : k->scaling == DK_MINIMA ? 4 : 5);
+    default: return 0;
+    }
+}
+
+static matrix allocate(const kind *k, int64_t rows, int64_t columns) {
+    const dk_format format = k->format;
+    matrix m = {.name = k->name, .columns = columns, .tiles = (rows + DK_ROWS - 1) / DK_ROWS};
     int64_t padded = format < DK_Q8 ? columns : (columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK;
     size_t count = (size_t)(m.tiles * DK_ROWS * padded);
-    m.code_bytes = format == DK_F32  ? 4 * count
-                   : format < DK_Q8  ? 2 * count
-                   : format >= DK_Q4 ? count / 2
-                                     : count;
-    m.scale_bytes = format == DK_Q8          ? count / DK_BLOCK * 2
-                    : format == DK_Q8_ROW    ? (size_t)m.tiles * DK_ROWS * 4
-                    : format == DK_Q4        ? count / DK_BLOCK * 4
-                    : format == DK_Q4_NESTED ? count / DK_BLOCK
-                                             : 0;
+    m.code_bytes = format == DK_F32      ? 4 * count
+                   : format < DK_Q8      ? 2 * count
+                   : is_four_bit(format) ? count / 2
+                                         : count;
+    m.scale_bytes = (size_t)m.tiles * DK_ROWS * row_scales(k, padded);
     m.codes = poisoned(m.code_bytes);
     m.scales = poisoned(m.scale_bytes);
     m.view = (dk_matrix){.format = format, .rows = rows, .padded_columns = padded, .codes = m.codes,
-                         .scales = m.scales, .unit = 1.0f / 127};
+                         .scales = m.scales, .unit = 1.0f / 127, .scaling = k->scaling,
+                         .group_shift = k->group_shift};
     memcpy(m.view.codebook, levels, sizeof levels);
-    m.view.zero = 0.16f;
+    m.view.zero = format == DK_A4 ? 8 : 0.16f;
     if (format == DK_Q4_NESTED) {
         // Groups of two blocks, so that most rows begin within one.
         const int64_t groups = (int64_t)(count / DK_BLOCK + 1) / 2;
@@ -38,7 +79,6 @@ static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
         m.tables = noise_floats(&n, 256 + groups, 1);
         m.view.map = m.tables;
         m.view.groups = m.tables + 256;
-        m.view.group_shift = 1;
         m.view.offset = 0.03f;
     }
     return m;
@@ -46,14 +86,35 @@ static matrix allocate(dk_format format, int64_t rows, int64_t columns) {
 
 static void release(matrix *m) { free(m->codes), free(m->scales), free(m->tables); }
 
+// The scales of sixteen rows as a checkpoint holds them: noise, but no infinity where they are numbers.
+static void *fill_scales(const matrix *m, noise *n) {
+    const size_t bytes = m->scale_bytes / (size_t)m->tiles;
+    if (m->view.format == DK_Q8_ROW || m->view.format == DK_Q4) return noise_floats(n, (int64_t)bytes / 4, 0.1f);
+    const size_t record = m->view.format != DK_A4                     ? 0
+                          : m->view.scaling == DK_NESTED_MINIMA       ? 20
+                          : m->view.scaling == DK_POINTS              ? 5
+                                                                      : 0;
+    uint8_t *scales = poisoned(bytes);
+    for (size_t i = 0; i < bytes; i++) scales[i] = (uint8_t)(noise_bits(n) >> 8);
+    if (m->view.format == DK_Q4_NESTED) return scales;
+    // The upper byte of a half, and of a float: 2^-9 to 2^-1.
+    for (size_t i = 0; i < bytes; i++) {
+        const size_t within = record ? i % record : i % 2;
+        const bool upper = record == 5 ? within == 3 : record == 20 ? within == 1 || within == 3 : within == 1;
+        if (!upper) continue;
+        scales[i] = record == 5 ? (scales[i] & 0x83) | 0x3c : (scales[i] & 0x9f) | 0x18;
+    }
+    return scales;
+}
+
 // Codes as a checkpoint holds them; `extreme` takes only the largest of both signs.
 static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
     static const uint8_t largest[] = {0x80, 0x81, 0x7f, 0x80};
-    const bool q4 = m->view.format >= DK_Q4;
-    const int64_t count = DK_ROWS * m->columns, blocks = m->view.padded_columns / DK_BLOCK;
+    const bool q4 = is_four_bit(m->view.format);
+    const int64_t count = DK_ROWS * m->columns;
     for (int64_t tile = 0; tile < m->tiles; tile++) {
         uint8_t *rows = poisoned((size_t)count);
-        float *scales = noise_floats(n, q4 ? DK_ROWS * blocks : DK_ROWS, 0.1f);
+        void *scales = fill_scales(m, n);
         for (int64_t i = 0; i < count; i++) {
             uint32_t bits = noise_bits(n) >> 8;
             rows[i] = q4        ? (extreme ? (bits & 1) * 15 : bits & 15)
@@ -65,7 +126,9 @@ static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
     }
 }
 
-static bool takes_codes_only(dk_format format) { return format == DK_Q8_ROW || format == DK_Q4_NESTED; }
+static bool takes_codes_only(dk_format format) {
+    return format == DK_Q8_ROW || format == DK_Q4_NESTED || format >= DK_Q8_0;
+}
 
 static void fill(const dk_kernels *k, matrix *m, noise *n, float scale) {
     if (takes_codes_only(m->view.format)) {
@@ -80,7 +143,7 @@ static void fill(const dk_kernels *k, matrix *m, noise *n, float scale) {
 }
 
 static void record_matrix(const dk_kernels *k, const matrix *m, const char *what) {
-    const char *name = names[m->view.format];
+    const char *name = m->name;
     const int rows = (int)m->view.rows, columns = (int)m->columns;
     record_bytes(m->codes, m->code_bytes, "pack %s %d x %d, %s: codes", name, rows, columns, what);
     record_bytes(m->scales, m->scale_bytes, "pack %s %d x %d, %s: scales", name, rows, columns, what);
@@ -107,13 +170,16 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .threshold = threshold,
                         .floats = x};
     if (m->view.format >= DK_Q8) { // the float formats must do without
-        a.codes = poisoned(2 * count * DK_BLOCK);
-        a.offsets = poisoned(2 * count * sizeof *a.offsets);
+        a.codes = poisoned(4 * count * DK_BLOCK);
+        a.offsets = poisoned(6 * count * sizeof *a.offsets);
         a.scales = poisoned(count * sizeof *a.scales);
         a.sums = poisoned(count * sizeof *a.sums);
+        a.shifts = poisoned(2 * count * sizeof *a.shifts);
         a.terms = poisoned((size_t)(groups * blocks) * sizeof *a.terms);
         for (int64_t group = 0; group < groups; group++) k->quantize(&a, group);
         record_floats(a.scales, (int64_t)count, "scales %d x %d at %g, %s", (int)tokens, (int)columns,
+                      (double)threshold, what);
+        record_floats(a.shifts, 2 * (int64_t)count, "shifts %d x %d at %g, %s", (int)tokens, (int)columns,
                       (double)threshold, what);
         record_floats(a.sums, (int64_t)count, "sums %d x %d at %g, %s", (int)tokens, (int)columns, (double)threshold,
                       what);
@@ -122,9 +188,10 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     float *out = poisoned(sizeof(float) * (size_t)(tokens * stride));
     k->multiply(&m->view, &a, 0, m->tiles / 2, out, stride);
     k->multiply(&m->view, &a, m->tiles / 2, m->tiles, out, stride);
-    record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens at %g, %s", names[m->view.format],
+    record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens at %g, %s", m->name,
                   (int)m->view.rows, (int)columns, (int)tokens, (double)threshold, what);
-    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.terms), free(out);
+    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
+    free(out);
 }
 
 // One term, two, or two where a block stands out.
@@ -134,7 +201,7 @@ static void multiply_all(const dk_kernels *k, const matrix *m, const float *x, i
     for (int i = 0; i < (m->view.format >= DK_Q8 ? 3 : 1); i++) multiply(k, m, x, tokens, thresholds[i], what);
 }
 
-static void shapes(const dk_kernels *k, dk_format format) {
+static void shapes(const dk_kernels *k, const kind *format) {
     static const int sizes[][2] = {{1, 1},    {3, 8},    {16, 64}, {17, 65}, {33, 31},  {40, 172},
                                    {70, 100}, {64, 320}, {47, 63}, {16, 33}, {130, 129}};
     noise n = {4};
@@ -154,14 +221,14 @@ static void shapes(const dk_kernels *k, dk_format format) {
 }
 
 // Largest codes on both sides, and scales at the ends of their range.
-static void limits(const dk_kernels *k, dk_format format) {
+static void limits(const dk_kernels *k, const kind *format) {
     static const float scales[] = {0, 1e-42f, 1e-38f, 1e-36f, 1e-9f, 1e-6f, 6e4f, 8.4e6f, 1e12f, 3.4e38f};
     noise n = {5};
     for (int s = 0; s < 10; s++) {
         matrix m = allocate(format, 20, 200);
-        if (takes_codes_only(format)) fill_codes(k, &m, &n, true);
+        if (takes_codes_only(format->format)) fill_codes(k, &m, &n, true);
         else fill(k, &m, &n, scales[s]);
-        if (format == DK_Q4 && s % 2) fill_codes(k, &m, &n, true);
+        if (format->format == DK_Q4 && s % 2) fill_codes(k, &m, &n, true);
         char what[32];
         snprintf(what, sizeof what, "scale %g", (double)scales[s]);
         record_matrix(k, &m, what);
@@ -173,7 +240,7 @@ static void limits(const dk_kernels *k, dk_format format) {
         free(x), release(&m);
     }
     // Weights that no checkpoint should hold.
-    for (int i = 0; !takes_codes_only(format) && i < extremes_count; i++) {
+    for (int i = 0; !takes_codes_only(format->format) && i < extremes_count; i++) {
         matrix m = allocate(format, 16, 70);
         float *rows = noise_floats(&n, 16 * 70, 0.1f), *x = noise_floats(&n, 2 * 70, 1);
         rows[5 * 70 + 66] = rows[6 * 70 + 3] = extremes[i];
@@ -187,8 +254,8 @@ static void limits(const dk_kernels *k, dk_format format) {
 }
 
 void run_products(const dk_kernels *k) {
-    for (int format = DK_F32; format <= DK_Q4_NESTED; format++) {
-        shapes(k, (dk_format)format);
-        limits(k, (dk_format)format);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        shapes(k, &kinds[i]);
+        limits(k, &kinds[i]);
     }
 }

@@ -11,7 +11,9 @@ import Testing
         func formats(_ storage: StorageOptions, over native: MatrixFormat, isUpdate: Bool) -> [MatrixFormat] {
             storage.mergedFormats(of: ModuleInventory.head, over: native, isUpdate: isUpdate)
         }
-        for native in [MatrixFormat.q8Row, .q8, .q4(codebook), .q4Nested(codebook, nesting)] {
+        for native in [
+            MatrixFormat.q8Row, .q8, .q4(codebook), .q4Nested(codebook, nesting), .q8_0, .affine(.scales),
+        ] {
             #expect(formats(StorageOptions(head: .native), over: native, isUpdate: false) == [.q8])
             #expect(
                 formats(StorageOptions(head: .native), over: native, isUpdate: true) == [.q8, .f16, .f32])

@@ -15,6 +15,7 @@ import dora_accuracy
     @Test(arguments: [
         "gqa-f32--dora-all-linear", "bf16--dora-qkv-bf16", "int8", "int8--dora-qkv-int8", "nf4--dora-all-nf4",
         "nf4-double--dora-qkv-nf4-double", "fp4--dora-qkv-fp4", "nf4-ragged--dora-all-nf4-ragged",
+        "gguf-classic.gguf--dora-all-gguf", "gguf-k.gguf",
     ]) func theDefaultPathStaysCloseToF32(name: String) throws {
         let golden = try GoldenCase.load(name)
         let exact = try TestModel(golden, storage: StorageOptions(weights: .f32, merged: .f32))

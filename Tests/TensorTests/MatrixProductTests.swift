@@ -26,9 +26,35 @@ private let nf4: [Float] = [
 private let nesting = ScaleNesting(
     map: (0..<256).map { Float($0) / 127.5 - 1 }, groupMaxima: (0..<200).map { 0.4 - Float($0 % 7) / 50 },
     offset: 0.6, groupShift: 2)
-private let formats: [MatrixFormat] = [
-    .f32, .f16, .bf16, .q8, .q4(Codebook(values: nf4)), .q4Nested(Codebook(values: nf4), nesting), .q8Row,
-]
+private let formats: [MatrixFormat] =
+    [
+        .f32, .f16, .bf16, .q8, .q4(Codebook(values: nf4)), .q4Nested(Codebook(values: nf4), nesting), .q8Row,
+        .q8_0,
+        .affine(.scales), .affine(.minima), .affine(.nested),
+    ]
+    + [64, 128].flatMap { group in
+        [.scales, .minima, .points].compactMap { AffineScaling($0, group: group).map(MatrixFormat.affine) }
+    }
+
+/// Records of sixteen rows: scales below 1, and what else stands there.
+private func scaleRecords(_ format: MatrixFormat, columns: Int) -> [UInt8] {
+    var noise = Noise(seed: 5)
+    func half() -> [UInt8] { withUnsafeBytes(of: Float16(noise.float())) { Array($0) } }
+    func float() -> [UInt8] { withUnsafeBytes(of: noise.float()) { Array($0) } }
+    func byte(below limit: UInt64) -> UInt8 { UInt8(noise.next() % limit) }
+    func record() -> [UInt8] {
+        guard case .affine(let scaling) = format else { return half() }
+        return switch scaling.record {
+        case .scales: half()
+        case .minima: half() + half()
+        case .points: float() + [byte(below: 17)]
+        case .nested: half() + half() + (0..<16).map { _ in byte(below: 64) }
+        }
+    }
+    var bytes: [UInt8] = []
+    while bytes.count < PackedMatrix.tileRows * format.scaleBytes(columns: columns) { bytes += record() }
+    return bytes
+}
 
 private func pack(
     _ weights: [Float], rows: Int, columns: Int, format: MatrixFormat, on compute: Compute
@@ -47,6 +73,13 @@ private func pack(
             let codes = block.map { UInt8(bitPattern: Int8(($0 * 127).rounded())) }
             builder.store(
                 tile: tile, codes: codes, scales: [Float](repeating: 1, count: PackedMatrix.tileRows))
+        case .q8_0:
+            let codes = block.map { UInt8(bitPattern: Int8(($0 * 127).rounded())) }
+            builder.store(tile: tile, codes: codes, scales: scaleRecords(format, columns: columns))
+        case .affine:
+            builder.store(
+                tile: tile, codes: block.map { UInt8(($0 + 1) * 7.99) },
+                scales: scaleRecords(format, columns: columns))
         case .q4Nested:
             let scales = PackedMatrix.tileRows * columns.roundedUp(to: 64) / 64
             builder.store(

@@ -28,7 +28,19 @@ typedef enum {
                 // scales: float [tile][input/64][16], the largest magnitude of each block
     DK_Q4_NESTED, // indices as DK_Q4; scales: uint8 [tile][input/64][16], a block's largest magnitude being
                 // map[code] * its group's maximum + offset; groups run over the blocks of the flattened matrix
+    DK_Q8_0,    // codes as DK_Q8; scales: half [tile][input/32][16]
+    DK_A4,      // [tile][input/8][16][4] two codes from 0 to 15 a byte, as the indices of DK_Q4, each scale * code +
+                // minimum; scales: [tile][group] records as `scaling` says
 } dk_format;
+
+// Scales and minima of DK_A4 for the sixteen rows of a tile and one group of inputs.
+typedef enum {
+    DK_SCALES, // half scale[16]; the code `zero` stands for 0
+    DK_MINIMA, // half scale[16], half minimum[16]
+    DK_POINTS, // float scale[16], uint8 zero[16], the code that stands for 0
+    DK_NESTED_MINIMA, // of eight groups of 32: half unit[16], half step[16], uint8 scale[8][16], uint8 minimum[8][16];
+                      // the scale is unit * scale, the minimum -step * minimum
+} dk_scaling;
 
 typedef struct {
     dk_format format;
@@ -38,18 +50,19 @@ typedef struct {
     const void *scales;
     // Of the formats that scale by a largest magnitude: what level 1 stands for when that is 1.
     float unit;
-    // Of the 4-bit formats: sixteen levels+128, and the level, a fraction, that stands for zero.
+    // Of the 4-bit formats: sixteen levels+128, and the level, a fraction, that stands for zero. Of DK_A4 the code.
     uint8_t codebook[16];
     float zero;
+    dk_scaling scaling; // of DK_A4
     // Of DK_Q4_NESTED: 256 values, the groups' maxima (padding rows' too), and log2 of the blocks in a group.
     const float *map;
     const float *groups;
     float offset;
-    int32_t group_shift;
+    int32_t group_shift; // of DK_A4: log2 of the inputs in a group, at least 5
 } dk_matrix;
 
-// A block of inputs of a group of tokens: where its codes begin within the group's, counted in terms, how many terms
-// it has, and of which tokens (a bit each) it has a second one behind the first ones of all.
+// A block of inputs of a group of tokens: where its terms begin within the group's, how many it has, and of which
+// tokens (a bit each) it has a second one behind the first ones of all.
 typedef struct {
     int32_t first;
     uint16_t count;
@@ -58,7 +71,7 @@ typedef struct {
 
 // Activations of `tokens` rows, as floats and (when a matrix is quantized) as blocks of integers: x is a token's and
 // block's scale times c, or times 254 c + d where the rest that the codes c leave has codes d. A term is the codes c
-// or d of one token; kernels whose instructions multiply 16 bits take 254 c + d as one.
+// or d of one token; kernels whose instructions multiply 16 bits hold 254 c + d as well.
 typedef struct {
     int64_t tokens;
     int64_t columns;
@@ -67,10 +80,15 @@ typedef struct {
     // for none.
     float threshold;
     const float *floats; // [token][columns]
-    void *codes;         // [group][block][input/8][term][8], two bytes for each of a group's inputs
-    int32_t *offsets;    // [group][block][term], -128 * sum of the codes; room for two terms a token and block
+    // Four bytes for each of a group's inputs: [group][block][input/8][term][8] int8; behind a group's, from the middle
+    // on, the 16 bits of some kernels, [block][input/8][token][8].
+    void *codes;
+    // [group][block][first half, second, both][term], or [token] where codes have 16 bits: -128 * sum of the codes;
+    // room for two terms a token and block.
+    int32_t *offsets;
     float *scales;       // [group][block][tokens of the group]
     float *sums;         // [group][block][tokens of the group], of 254 c + d
+    float *shifts;       // [group][block][half][tokens of the group], the scale times such a sum
     dk_terms *terms;     // [group][block]
 } dk_activations;
 
@@ -145,10 +163,11 @@ typedef struct {
     void (*attend)(const dk_cache *cache, const dk_attention *attention, const float *queries, float *out);
 
     // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to the nearest code.
-    // DK_Q4 wants an ascending codebook; DK_Q8_ROW and DK_Q4_NESTED take codes only.
+    // DK_Q4 wants an ascending codebook; DK_Q8_ROW, DK_Q4_NESTED, DK_Q8_0 and DK_A4 take codes only.
     void (*pack)(const dk_matrix *matrix, int64_t tile, const float *rows, int64_t columns);
-    // Stores codes as a checkpoint holds them: [16][columns] int8 with float scales [16] (DK_Q8_ROW), or codebook
-    // indices with scales [16][padded_columns/64], floats (DK_Q4) or their codes (DK_Q4_NESTED).
+    // Stores codes as a checkpoint holds them: [16][columns] int8 with float scales [16] (DK_Q8_ROW) or halves
+    // [16][padded_columns/32] (DK_Q8_0), codebook indices with scales [16][padded_columns/64], floats (DK_Q4) or their
+    // codes (DK_Q4_NESTED), or codes from 0 to 15 with [16][groups] records, each number once (DK_A4).
     void (*pack_codes)(const dk_matrix *matrix, int64_t tile, const uint8_t *rows, const void *scales,
                        int64_t columns);
     // The inverse of pack_codes.

@@ -2,7 +2,8 @@ import DoraTensor
 import DoraText
 
 /// Reading the matrices of a packed file. What a module's matrix is made of stands in the metadata: the format, for
-/// 4 bits also the type that V is rounded to, and for nested scales the blocks of 64 weights in a group.
+/// 4 bits also the type that V is rounded to, for nested scales the blocks of 64 weights in a group, for records of scales
+/// their kind and the inputs of a group.
 extension PackedFile {
     /// The matrix of a linear module; nil when the file holds it in rows, or not at all.
     /// - Parameter rows: finds V of a matrix whose tiles are rounded.
@@ -15,10 +16,17 @@ extension PackedFile {
         let values: PackedWeights.Values
         let format: MatrixFormat
         switch (words.first, words.count) {
-        case ("f32", 1): (format, values) = (.f32, .tiles)
-        case ("f16", 1): (format, values) = (.f16, .tiles)
-        case ("bf16", 1): (format, values) = (.bf16, .tiles)
-        case ("int8", 1): (format, values) = (.q8Row, .tiles)
+        case ("f32", 1): (format, values) = (.f32, .exact)
+        case ("f16", 1): (format, values) = (.f16, .exact)
+        case ("bf16", 1): (format, values) = (.bf16, .exact)
+        case ("int8", 1): (format, values) = (.q8Row, .exact)
+        case ("q8_0", 1): (format, values) = (.q8_0, .exact)
+        case ("affine4", 4):
+            let type = try rounding(words[1], key)
+            (format, values) = (
+                .affine(try scaling(words[2], group: words[3], columns: module.inputs, key)),
+                .tiles(roundedTo: type)
+            )
         case ("q8", 1): (format, values) = (.q8, .rows(try rows()))
         case ("q4", 2):
             let fourBit = try fourBitValues(of: module, elementType: words[1], key)
@@ -74,14 +82,32 @@ extension PackedFile {
         guard module.inputs.isMultiple(of: FourBitWeights.kernelBlock) else {
             throw strange(key, expected: "a format for rows of \(module.inputs)", found: "4 bits")
         }
-        guard let type = ElementType(rawValue: word), FourBitValues.types.contains(type) else {
-            throw strange(key, expected: "F32, F16 or BF16", found: word)
-        }
+        let type = try rounding(word, key)
         let values = try floats(.values, of: module, count: 16)
         guard values.allSatisfy({ abs($0) <= 1 }) else {
             throw strange(Part.values.name(module.name), expected: "values in -1...1", found: "\(values)")
         }
         return FourBitValues(code: FourBitCode(values: values), roundedTo: type)
+    }
+
+    private func rounding(_ word: String, _ key: String) throws(LoadError) -> ElementType {
+        guard let type = ElementType(rawValue: word), FourBitValues.types.contains(type) else {
+            throw strange(key, expected: "F32, F16 or BF16", found: word)
+        }
+        return type
+    }
+
+    private func scaling(
+        _ record: String, group: String, columns: Int, _ key: String
+    ) throws(LoadError) -> AffineScaling {
+        guard let kind = AffineScaling.Record(rawValue: record), let size = Int(group),
+            let scaling = AffineScaling(kind, group: size),
+            kind != .nested || columns.isMultiple(of: scaling.recordInputs)
+        else {
+            throw strange(
+                key, expected: "records of scales for rows of \(columns)", found: "\(record) \(group)")
+        }
+        return scaling
     }
 
     private func floats(

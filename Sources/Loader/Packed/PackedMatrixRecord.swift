@@ -13,7 +13,9 @@ struct PackedMatrixRecord {
     var description: String {
         let rounding = (source.fourBitValues?.elementType ?? .f32).rawValue
         return switch format {
-        case .f32, .f16, .bf16, .q8, .q8Row: format.name
+        case .f32, .f16, .bf16, .q8, .q8Row, .q8_0: format.name
+        case .affine(let scaling):
+            "affine4 \(source.codeRounding.rawValue) \(scaling.record.rawValue) \(scaling.group)"
         case .q4: "q4 \(rounding)"
         case .q4Nested(_, let nesting): "q4-nested \(rounding) \(1 << nesting.groupShift)"
         }
@@ -45,7 +47,7 @@ struct PackedMatrixRecord {
     private var tables: [(PackedFile.Part, [Float])] {
         guard let values = source.fourBitValues else { return [] }
         return switch format {
-        case .f32, .f16, .bf16, .q8, .q8Row: []
+        case .f32, .f16, .bf16, .q8, .q8Row, .q8_0, .affine: []
         case .q4: [(.values, values.code.values)]
         case .q4Nested(_, let nesting):
             [

@@ -4,8 +4,9 @@ package import DoraTensor
 package struct PackedWeights: WeightSource {
     /// What V is.
     enum Values: Sendable {
-        /// Exactly what the tiles stand for.
-        case tiles
+        /// Exactly what the tiles stand for, rounded to a type.
+        case tiles(roundedTo: ElementType)
+        static let exact = Values.tiles(roundedTo: .f32)
         /// Their indices' values, rounded as these say.
         case fourBit(FourBitValues)
         /// Beside the tiles, which are rounded.
@@ -21,6 +22,10 @@ package struct PackedWeights: WeightSource {
 
     package var fourBitValues: FourBitValues? {
         if case .fourBit(let fourBit) = values { fourBit } else { nil }
+    }
+
+    package var codeRounding: ElementType {
+        if case .tiles(let type) = values { type } else { .f32 }
     }
 
     package var nativeFormat: MatrixFormat {
@@ -69,6 +74,7 @@ package struct PackedWeights: WeightSource {
     private func decode(tile: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         guard case .fourBit(let fourBit) = values else {
             matrix.unpack(tile: tile, into: out, on: compute)
+            codeRounding.round(out, count: PackedMatrix.tileRows * columns)
             return
         }
         let blocks = columns / FourBitWeights.kernelBlock

@@ -20,9 +20,9 @@ package struct StorageOptions: Sendable, Equatable {
         case q4
     }
 
-    /// The output head, which quantized checkpoints keep in 16 bits.
+    /// The output head, which most quantized checkpoints keep in 16 bits.
     package enum Head: String, Sendable, CaseIterable {
-        /// Q8 when the linear layers are quantized, else as the checkpoint holds it.
+        /// As the checkpoint holds it, but Q8 where that is in floats and the linear layers are quantized.
         case auto
         case native
         case q8
@@ -63,7 +63,7 @@ package struct StorageOptions: Sendable, Equatable {
             switch weights {
             case .f32: .f32
             case .q8: .q8
-            case .native: baseIsQuantized ? .q8 : source.nativeFormat
+            case .native: baseIsQuantized && !source.nativeFormat.isQuantized ? .q8 : source.nativeFormat
             }
         }
     }
@@ -86,7 +86,7 @@ package struct StorageOptions: Sendable, Equatable {
         case .f16: [.f16, .f32]
         // F16 has an eighth of BF16's step, where its range suffices.
         case .bf16: [.f16, .bf16, .f32]
-        case .q8, .q8Row, .q4, .q4Nested: [.q8, .f16, .f32]
+        case .q8, .q8Row, .q4, .q4Nested, .q8_0, .affine: [.q8, .f16, .f32]
         }
     }
 

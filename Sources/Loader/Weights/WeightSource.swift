@@ -11,6 +11,8 @@ package protocol WeightSource: Sendable {
     func isExact(in format: MatrixFormat) -> Bool
     /// What the codes of `nativeFormat` stand for where that has 4 bits; elsewhere the tiles say it all.
     var fourBitValues: FourBitValues? { get }
+    /// The type that V is rounded to where `nativeFormat` holds codes, scales and zero points; F32 rounds nothing.
+    var codeRounding: ElementType { get }
     /// The matrix as it lies in a packed file already; nil where it has to be packed.
     var stored: PackedMatrix? { get }
     /// V's rows as F32, `[rows.count, columns]`, bit-exact to the format.
@@ -23,6 +25,7 @@ package protocol WeightSource: Sendable {
 
 extension WeightSource {
     package var fourBitValues: FourBitValues? { nil }
+    package var codeRounding: ElementType { .f32 }
     package var stored: PackedMatrix? { nil }
     package func isExact(in format: MatrixFormat) -> Bool { format == nativeFormat }
 

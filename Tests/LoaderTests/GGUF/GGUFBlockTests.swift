@@ -30,17 +30,46 @@ import Testing
         #expect(Set(found).count > 60)
     }
 
-    /// Q8 cannot hold what the blocks say, so whoever needs V must ask for more.
-    @Test func onlyFloatsKeepBlocksExactly() throws {
-        let file = try GGUFFile(path: Self.path + ".gguf")
-        let view = try #require(try file.view(of: "Q4_K", as: "w"))
-        let source = try BlockWeights(
-            StoredBlocks(tensor: view, format: .q4_K, order: .asStored), rows: 3, columns: 256)
-        #expect(source.nativeFormat == .q8 && !source.isExact(in: .q8) && source.isExact(in: .f32))
-        expectRefusal(.mismatch, naming: ["w", "Q4_K [3, 512]", "Q4_K [3, 256]"]) {
-            _ = try BlockWeights(
-                StoredBlocks(tensor: view, format: .q4_K, order: .asStored), rows: 3, columns: 512)
+    /// What the kernels store for these types is V itself, bit for bit, by any instruction set.
+    @Test(arguments: ["Q8_0", "Q4_0", "Q4_1", "Q4_K"]) func codesAreKeptUnchanged(name: String) throws {
+        let source = try blocks(name)
+        let format = source.nativeFormat
+        #expect(source.isExact(in: format) && source.isExact(in: .f32) && !source.isExact(in: .q8))
+        let expected = try #require(try SafetensorsFile(path: Self.path + ".safetensors")[name]).floats()
+        for kernels in Compute.availableKernels {
+            let compute = try Compute(threads: 1, kernels: kernels)
+            let matrix = try source.packed(as: format, on: compute)
+            #expect(matrix.format == format && !format.takesFloats)
+            var tile = [Float](repeating: .nan, count: PackedMatrix.tileRows * 256)
+            matrix.unpack(tile: 0, into: &tile, on: compute)
+            #expect(tile.prefix(3 * 256).map(\.bitPattern) == expected.map(\.bitPattern))
+            #expect(tile.dropFirst(3 * 256).allSatisfy { $0 == 0 })
         }
+    }
+
+    /// As many bits a weight as in the file, but that Q4_K's scales of six bits take eight.
+    @Test func codesTakeTheirOwnBytes() throws {
+        for (name, bits) in [("Q8_0", 8.5), ("Q4_0", 4.5), ("Q4_1", 5), ("Q4_K", 4.625)] {
+            let format = try blocks(name).nativeFormat
+            #expect(Double(8 * format.byteCount(rows: 32, columns: 512)) / (32 * 512) == bits, "\(name)")
+        }
+    }
+
+    /// Q8 cannot hold what other blocks say, so whoever needs V must ask for more.
+    @Test func onlyFloatsKeepTheOthersExactly() throws {
+        let source = try blocks("Q5_K")
+        #expect(source.nativeFormat == .q8 && !source.isExact(in: .q8) && source.isExact(in: .f32))
+        expectRefusal(.mismatch, naming: ["Q4_K", "Q4_K [3, 512]", "Q4_K [3, 256]"]) {
+            _ = try blocks("Q4_K", columns: 512)
+        }
+    }
+
+    private func blocks(_ name: String, columns: Int = 256) throws -> BlockWeights {
+        let file = try GGUFFile(path: Self.path + ".gguf")
+        let format = try #require(file.format(of: name))
+        let view = try #require(try file.view(of: name, as: name))
+        return try BlockWeights(
+            StoredBlocks(tensor: view, format: format, order: .asStored), rows: 3, columns: columns)
     }
 
     /// Rows 0 1 2 3 of a head of 8 belong to the first halves of its pairs: the file has them at 0 2 4 6.

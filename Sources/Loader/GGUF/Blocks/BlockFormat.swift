@@ -14,9 +14,11 @@ package struct BlockFormat: Sendable {
     package let byteCount: Int
     /// One block's numbers as F32: each operation rounded by itself, as in gguf-py's `dequantize`.
     let decode: @Sendable (_ block: UnsafePointer<UInt8>, _ out: UnsafeMutablePointer<Float>) -> Void
+    /// How the kernels keep the blocks; nil if they cannot.
+    let codes: BlockCodes?
 
     init(
-        _ name: String, id: UInt32, length: Int, bytes: Int,
+        _ name: String, id: UInt32, length: Int, bytes: Int, codes: BlockCodes? = nil,
         decode: @escaping @Sendable (UnsafePointer<UInt8>, UnsafeMutablePointer<Float>) -> Void
     ) {
         self.name = name
@@ -24,6 +26,7 @@ package struct BlockFormat: Sendable {
         elementType = nil
         self.length = length
         byteCount = bytes
+        self.codes = codes
         self.decode = decode
     }
 
@@ -33,6 +36,7 @@ package struct BlockFormat: Sendable {
         elementType = type
         length = 1
         byteCount = type.byteCount
+        codes = nil
         decode = { FloatConversion.convert($0, type, count: 1, into: $1) }
     }
 

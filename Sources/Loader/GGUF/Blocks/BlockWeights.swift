@@ -1,9 +1,9 @@
 package import DoraTensor
 import DoraText
 
-/// A matrix in the blocks of a GGUF file: V is what gguf-py's `dequantize` makes of them. No format of the kernels has
-/// their codes; they become Q8.
-package struct BlockWeights: WeightSource {
+/// A matrix in the blocks of a GGUF file: V is what gguf-py's `dequantize` makes of them. Where the kernels have no format
+/// for their codes they become Q8.
+package struct BlockWeights: CodedWeights {
     let blocks: StoredBlocks
     package let rows: Int
     package let columns: Int
@@ -27,9 +27,11 @@ package struct BlockWeights: WeightSource {
         self.columns = columns
     }
 
-    package var nativeFormat: MatrixFormat { .q8 }
+    package var nativeFormat: MatrixFormat { blocks.format.codes?.format ?? .q8 }
 
-    package func isExact(in format: MatrixFormat) -> Bool { format == .f32 }
+    package func isExact(in format: MatrixFormat) -> Bool {
+        format == .f32 || format == blocks.format.codes?.format
+    }
 
     package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         let format = blocks.format
@@ -46,7 +48,27 @@ package struct BlockWeights: WeightSource {
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
-        storeDecoded(tile: tile, in: builder, on: compute)
+        if blocks.format.codes != nil {
+            storeCodes(tile: tile, in: builder)
+        } else {
+            storeDecoded(tile: tile, in: builder, on: compute)
+        }
+    }
+
+    func readCodes(
+        rows: Range<Int>, into codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
+    ) {
+        guard let stored = blocks.format.codes else { return }
+        let scaleBytes = stored.format.scaleBytes(columns: columns)
+        blocks.tensor.withBytes { bytes in
+            guard let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+            for row in rows {
+                let target = row - rows.lowerBound
+                stored.read(
+                    start + blocks.order.storedRow(of: row) * rowBytes, columns / blocks.format.length,
+                    codes + target * columns, scales + target * scaleBytes)
+            }
+        }
     }
 
     package func dropPages(rows: Range<Int>) {

@@ -2,12 +2,12 @@
 ///
 /// Source: gguf-py `quants.py`.
 extension BlockFormat {
-    static let q8_0 = BlockFormat("Q8_0", id: 8, length: 32, bytes: 34) { block, out in
+    static let q8_0 = BlockFormat("Q8_0", id: 8, length: 32, bytes: 34, codes: .q8_0) { block, out in
         let scale = half(block, 0)
         for index in 0..<32 { out[index] = Float(Int8(bitPattern: block[2 + index])) * scale }
     }
 
-    static let q4_0 = BlockFormat("Q4_0", id: 2, length: 32, bytes: 18) { block, out in
+    static let q4_0 = BlockFormat("Q4_0", id: 2, length: 32, bytes: 18, codes: .q4_0) { block, out in
         let scale = half(block, 0)
         for index in 0..<16 {
             out[index] = scale * Float(Int(block[2 + index] & 15) - 8)
@@ -15,7 +15,7 @@ extension BlockFormat {
         }
     }
 
-    static let q4_1 = BlockFormat("Q4_1", id: 3, length: 32, bytes: 20) { block, out in
+    static let q4_1 = BlockFormat("Q4_1", id: 3, length: 32, bytes: 20, codes: .q4_1) { block, out in
         let (scale, minimum) = (half(block, 0), half(block, 2))
         for index in 0..<16 {
             out[index] = scale * Float(block[4 + index] & 15) + minimum

@@ -32,7 +32,7 @@ extension BlockFormat {
         }
     }
 
-    static let q4_K = BlockFormat("Q4_K", id: 12, length: 256, bytes: 144) { block, out in
+    static let q4_K = BlockFormat("Q4_K", id: 12, length: 256, bytes: 144, codes: .q4_K) { block, out in
         for group in 0..<8 {
             let (factor, shift) = factorAndShift(block, group)
             let codes = block + 16 + group / 2 * 32
@@ -81,19 +81,23 @@ extension BlockFormat {
         (codes + group / 8 * 32 + group % 2 * 16, UInt8(group % 8 / 2 * 2))
     }
 
-    /// Scale and minimum of 32 weights: six bits of each in twelve bytes, those of the last four groups in two parts.
+    /// Scale and minimum of 32 weights.
     @inline(__always)
     private static func factorAndShift(
         _ block: UnsafePointer<UInt8>, _ group: Int
     ) -> (factor: Float, shift: Float) {
-        let bytes = block + 4
-        let (scale, minimum) =
-            group < 4
+        let (scale, minimum) = sixBits(block + 4, group)
+        return (half(block, 0) * Float(scale), half(block, 2) * Float(minimum))
+    }
+
+    /// Six bits of each of eight scales and minima in twelve bytes, those of the last four groups in two parts.
+    @inline(__always)
+    static func sixBits(_ bytes: UnsafePointer<UInt8>, _ group: Int) -> (scale: UInt8, minimum: UInt8) {
+        group < 4
             ? (bytes[group] & 63, bytes[group + 4] & 63)
             : (
                 bytes[group + 4] & 15 | (bytes[group - 4] >> 6) << 4,
                 bytes[group + 4] >> 4 | (bytes[group] >> 6) << 4
             )
-        return (half(block, 0) * Float(scale), half(block, 2) * Float(minimum))
     }
 }

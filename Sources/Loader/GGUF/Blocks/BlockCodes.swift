@@ -1,0 +1,65 @@
+import DoraTensor
+
+/// How the kernels keep blocks without loss: in which format, and where its codes and scales stand in consecutive blocks
+/// of a row. A block type that has none is stored as Q8.
+struct BlockCodes: Sendable {
+    let format: MatrixFormat
+    /// Reads `count` blocks: a byte for each code, in the order of the row, and the records of scales one after the other.
+    let read:
+        @Sendable (
+            _ blocks: UnsafePointer<UInt8>, _ count: Int, _ codes: UnsafeMutablePointer<UInt8>,
+            _ scales: UnsafeMutableRawPointer
+        ) -> Void
+
+    static let q8_0 = BlockCodes(format: .q8_0) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 34 * block
+            (scales + 2 * block).copyMemory(from: from, byteCount: 2)
+            UnsafeMutableRawPointer(codes + 32 * block).copyMemory(from: from + 2, byteCount: 32)
+        }
+    }
+
+    static let q4_0 = BlockCodes(format: .affine(.scales)) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 18 * block
+            (scales + 2 * block).copyMemory(from: from, byteCount: 2)
+            split(from + 2, count: 16, into: codes + 32 * block)
+        }
+    }
+
+    static let q4_1 = BlockCodes(format: .affine(.minima)) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 20 * block
+            (scales + 4 * block).copyMemory(from: from, byteCount: 4)
+            split(from + 4, count: 16, into: codes + 32 * block)
+        }
+    }
+
+    static let q4_K = BlockCodes(format: .affine(.nested)) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 144 * block
+            let record = scales + 20 * block
+            record.copyMemory(from: from, byteCount: 4)
+            let bytes = record.assumingMemoryBound(to: UInt8.self)
+            for group in 0..<8 {
+                let (scale, minimum) = BlockFormat.sixBits(from + 4, group)
+                bytes[4 + group] = scale
+                bytes[12 + group] = minimum
+            }
+            for pair in 0..<4 {
+                split(from + 16 + 32 * pair, count: 32, into: codes + 256 * block + 64 * pair)
+            }
+        }
+    }
+
+    /// The lower halves of `count` bytes, then the upper ones.
+    @inline(__always)
+    private static func split(
+        _ bytes: UnsafePointer<UInt8>, count: Int, into codes: UnsafeMutablePointer<UInt8>
+    ) {
+        for index in 0..<count {
+            codes[index] = bytes[index] & 15
+            codes[count + index] = bytes[index] >> 4
+        }
+    }
+}
