@@ -50,7 +50,7 @@ struct CompressedTensors: CheckpointFormat {
         }
         let reader = Reader(tensors: tensors, scheme: scheme)
         switch scheme.storage {
-        case .packed: return try reader.packed()
+        case .packed: return try reader.packed().stored
         case .bytes: return try reader.bytes()
         case .floats: return try reader.floats()
         }

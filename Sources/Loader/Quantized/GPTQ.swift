@@ -111,7 +111,8 @@ struct GPTQ: CheckpointFormat {
                         bits: bits, axis: .rows, isTransposed: true,
                         addend: version == .first ? Self.ones(bits: bits) : 0),
                     advice: advice)),
-            groups: groups, in: tensors)
+            groups: groups, in: tensors
+        ).stored
     }
 
     /// As the file lists them, if it does.

@@ -137,3 +137,14 @@ package struct GroupedWeights: WeightSource {
         if case .packed(let zeros) = zeros { zeros.dropPages() }
     }
 }
+
+extension GroupedWeights: AffineCodes {
+    /// In the kernels' own format where they have one for such codes and groups, else to be rounded to Q8.
+    var stored: any WeightSource {
+        guard codes.bits == 4, case .neighbours(let size) = groups else { return self }
+        let isSymmetric = if case .constant(8) = zeros { true } else { false }
+        return AffineWeights(
+            self, rows: rows, columns: columns, group: size, scaleType: scales.elementType,
+            isSymmetric: isSymmetric, roundedTo: scales.elementType) ?? self
+    }
+}

@@ -21,6 +21,7 @@ struct PackedIntegers: Sendable {
 
     let rows: Int
     let columns: Int
+    let bits: Int
     private let tensor: TensorView
     private let axis: Layout.Axis
     private let shifts: [UInt32]
@@ -53,6 +54,7 @@ struct PackedIntegers: Sendable {
         self.tensor = tensor
         self.rows = rows
         self.columns = columns
+        bits = layout.bits
         axis = layout.axis
         let order = layout.order ?? Array(0..<perWord)
         shifts = order.map { UInt32($0 * layout.bits) }
