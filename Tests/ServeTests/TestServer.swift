@@ -30,6 +30,7 @@ final class TestServer: Sendable {
         limits: ConnectionLimits = ConnectionLimits(), token: String? = nil, administrator: String? = nil,
         http settings: HTTPSettings = HTTPSettings(model: "base"), drainDelay: Duration = .zero,
         drainTimeout: Duration = .seconds(120),
+        logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         model: String = fixtures + "/bases/gqa-f32", storage: StorageOptions = StorageOptions(),
         _ change: (inout Engine.Options) -> Void = { _ in }
     ) async throws {
@@ -47,7 +48,7 @@ final class TestServer: Sendable {
                 clients: token.map { TokenSet([Array($0.utf8)]) },
                 administrators: administrator.map { TokenSet([Array($0.utf8)]) }),
             openAI: settings.options,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            logger: logger,
             hello: HelloResult(
                 model: "test", default_adapter: options.standard,
                 limits: HelloResult.Limits(
@@ -67,11 +68,11 @@ final class TestServer: Sendable {
         ) { addresses in
             for address in addresses { continuation.yield(address) }
         }
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
+        var quiet = Logger(label: "test")
+        quiet.logLevel = .critical
         var configuration = ServiceGroupConfiguration(
             services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
-            logger: logger)
+            logger: quiet)
         configuration.gracefulShutdownSignals = []
         let group = ServiceGroup(configuration: configuration)
         services.withLock { $0 = group }

@@ -22,7 +22,9 @@ struct MultimodalModel: Sendable {
         MultimodalModel(
             type: "mistral3", architectures: ["Mistral3ForConditionalGeneration"], text: "mistral",
             isTied: true),
-        MultimodalModel(type: "llava", architectures: ["LlavaForConditionalGeneration"], text: "llama"),
+        MultimodalModel(
+            type: "llava", architectures: ["LlavaForConditionalGeneration"], text: "llama",
+            tiesByTextPart: true),
         MultimodalModel(
             type: "llava_next", architectures: ["LlavaNextForConditionalGeneration"], text: "llama"),
         MultimodalModel(
@@ -77,7 +79,7 @@ struct TextPart {
         let key = "tie_word_embeddings"
         let outside = try outer.bool(key) ?? multimodal?.isTied ?? family.isTied
         guard let multimodal, multimodal.tiesByTextPart else { return outside }
-        let inside = try fields.bool(key) ?? false
+        let inside = try fields.bool(key) ?? family.isTied
         return outside || inside
     }
 

@@ -70,9 +70,10 @@ struct Bitsandbytes: CheckpointFormat {
     /// As the tensors tell, whatever the configuration says.
     func weights(_ tensors: ModuleTensors) throws(LoadError) -> (any WeightSource)? {
         let (rows, columns) = (tensors.rows, tensors.columns)
-        if let state = FourBitWeights.stateName(of: tensors.module, in: tensors.checkpoint) {
+        let stem = tensors.infix.isEmpty ? tensors.module : "\(tensors.module).\(tensors.infix.dropLast())"
+        if let state = FourBitWeights.stateName(of: stem, in: tensors.checkpoint) {
             return try FourBitWeights(
-                module: tensors.module, stateName: state, in: tensors.checkpoint, rows: rows, columns: columns
+                module: stem, stateName: state, in: tensors.checkpoint, rows: rows, columns: columns
             )
         }
         guard let weight = tensors["weight"], weight.elementType == .i8 else { return nil }

@@ -94,7 +94,7 @@ struct CompressedTensors: CheckpointFormat {
             return try GroupedWeights(
                 codes: PackedIntegers(
                     weight, rows: tensors.rows, columns: tensors.columns,
-                    layout: .init(bits: bits, axis: .columns), advice: Self.advice),
+                    layout: .init(bits: bits, axis: .columns, allowsBytes: true), advice: Self.advice),
                 scales: GroupScales(
                     tensors.required("weight_scale"), rows: tensors.rows, groups: count, isShared: isShared,
                     advice: Self.advice),
@@ -109,6 +109,10 @@ struct CompressedTensors: CheckpointFormat {
                 return (.neighbours(size), count)
             }
             let indices = try listed.integers()
+            // Writers that never ordered the inputs leave it so.
+            if indices.count == tensors.columns, indices.allSatisfy({ $0 == -1 }) {
+                return (.neighbours(size), count)
+            }
             guard indices.count == tensors.columns, indices.allSatisfy({ (0..<count).contains($0) }) else {
                 throw strange(listed, expected: "a group for each of \(tensors.columns) inputs")
             }
@@ -136,11 +140,20 @@ struct CompressedTensors: CheckpointFormat {
             }
             return .packed(
                 try PackedIntegers(
-                    stored, rows: tensors.rows, columns: groups, layout: .init(bits: bits, axis: .rows),
-                    advice: Self.advice))
+                    stored, rows: tensors.rows, columns: groups,
+                    layout: .init(bits: bits, axis: .rows, allowsBytes: true), advice: Self.advice))
         }
 
         func floats() throws(LoadError) -> ScaledFloatWeights {
+            for name in ["weight_zero_point", "weight_g_idx"] {
+                guard let tensor = tensors[name], tensor.count > 0 else { continue }
+                let plain = name == "weight_g_idx" ? -1 : 0
+                let isPlain =
+                    tensor.elementType.isFloat
+                    ? try tensor.floats().allSatisfy { $0 == Float(plain) }
+                    : try tensor.integers().allSatisfy { $0 == plain }
+                if !isPlain { throw strange(tensor, expected: "nothing but \(plain) beside floats") }
+            }
             let (rows, columns) = (max(1, tensors.rows), max(1, tensors.columns))
             let block: ScaledFloatWeights.Block =
                 switch scheme.strategy {

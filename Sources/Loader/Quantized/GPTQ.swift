@@ -131,9 +131,10 @@ struct GPTQ: CheckpointFormat {
                 advice: "the checkpoint is damaged; download it again")
         }
         let indices = try listed.integers()
-        guard indices.allSatisfy({ (0..<count).contains($0) }) else {
+        guard count <= max(1, tensors.columns), indices.allSatisfy({ (0..<count).contains($0) }) else {
             throw LoadError(
-                .malformed, file: listed.file, field: listed.name, "it names groups that have no scales",
+                .malformed, file: listed.file, field: listed.name,
+                "its groups are not those that there are scales for",
                 advice: "the checkpoint is damaged; download it again")
         }
         let isPlain = indices.enumerated().allSatisfy { $0.element == $0.offset / neighbours }

@@ -23,7 +23,9 @@ struct GroupScales: Sendable {
         let width = width ?? groups
         let shape = isTransposed ? [width, rows] : [rows, width]
         let fits =
-            isShared ? tensor.count == 1 : tensor.shape == shape || groups == 1 && tensor.shape == [rows]
+            isShared
+            ? tensor.count == 1 && groups == 1
+            : tensor.shape == shape || width == 1 && tensor.shape == [rows]
         guard [.f16, .bf16, .f32].contains(tensor.elementType), fits else {
             throw LoadError(
                 .mismatch, file: tensor.file, field: tensor.name,

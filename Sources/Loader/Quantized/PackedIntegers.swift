@@ -17,6 +17,8 @@ struct PackedIntegers: Sendable {
         var order: [Int]?
         /// Added to each word, with carry, before it is taken apart.
         var addend: UInt32 = 0
+        /// Whether signed bytes may stand for integers of 8 bits.
+        var allowsBytes = false
     }
 
     let rows: Int
@@ -33,13 +35,13 @@ struct PackedIntegers: Sendable {
     private let columnStride: Int
 
     /// - Parameters:
-    ///   - tensor: I32 words, or with 8 bits and no `order` also I8.
+    ///   - tensor: I32 words, or bytes where the layout allows them.
     ///   - advice: what to do about a tensor that does not fit.
     /// - Throws: `LoadError` `.mismatch` unless it has the type and shape that the layout needs.
     init(
         _ tensor: TensorView, rows: Int, columns: Int, layout: Layout, advice: String
     ) throws(LoadError) {
-        let isBytes = tensor.elementType == .i8 && layout.bits == 8
+        let isBytes = layout.allowsBytes && tensor.elementType == .i8 && layout.bits == 8
         let perWord = isBytes ? 1 : 32 / layout.bits
         func words(_ count: Int) -> Int { count.roundedUp(to: perWord) / perWord }
         let wordRows = layout.axis == .rows ? words(rows) : rows

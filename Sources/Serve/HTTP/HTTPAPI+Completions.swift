@@ -31,7 +31,9 @@ extension HTTPAPI {
             created: Int(Date().timeIntervalSince1970))
         do {
             return try await request.streams ? stream(request, stamp, call) : whole(request, stamp, call)
-        } catch let error as EngineError { throw await describe(error, request) }
+        } catch let error as EngineError {
+            throw await describe(error, request)
+        } catch is CancellationError { throw OpenAIError.cancelled }
     }
 
     // MARK: In one piece

@@ -67,6 +67,8 @@ final class HTTPConnection: ChannelInboundHandler {
             server.state.engine.cancelAll(ofConnection: number)
             server.state.leave(number)
         }
+        // The task has made all of the body and is over: nobody else ends the reply.
+        if stream.isComplete { abandonStream() }
         context.fireChannelInactive()
     }
 

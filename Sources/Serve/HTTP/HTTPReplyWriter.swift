@@ -164,10 +164,8 @@ extension HTTPConnection {
 
     fileprivate func endStream() {
         guard let context, let reply else { return abandonStream() }
-        guard stream.bytes.readableBytes == 0 else {
-            stream.isComplete = true
-            return
-        }
+        stream.isComplete = stream.bytes.readableBytes > 0
+        if stream.isComplete { return }
         expect(within: server.limits.write)
         context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
             self.deadline.stop()
@@ -177,7 +175,7 @@ extension HTTPConnection {
     }
 
     /// The client has left, or the reply cannot be finished: then its end must not look like one.
-    fileprivate func abandonStream() {
+    func abandonStream() {
         if reply?.status == 0 { reply?.status = OpenAIError.Status.cancelled.rawValue }
         log()
         hangUp()

@@ -177,7 +177,7 @@ import Testing
         ("gemma3", "", "", true), ("gemma3", "", "false", true), ("gemma3", "false", "true", false),
         ("mistral3", "", "false", true), ("mistral3", "false", "", false), ("qwen2_5_vl", "", "true", true),
         ("qwen2_5_vl", "false", "true", true), ("qwen2_5_vl", "", "", false), ("qwen3_vl", "", "true", false),
-        ("qwen3_vl", "true", "", true),
+        ("qwen3_vl", "true", "", true), ("llava", "", "true", true),
     ])
     func theOuterPartSaysWhetherTheHeadIsTied(
         type: String, outer: String, inner: String, isTied: Bool

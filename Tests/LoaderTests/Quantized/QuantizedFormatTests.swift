@@ -114,6 +114,28 @@ import Testing
         }
     }
 
+    /// Nothing behind a tensor is taken for its scales, and no signed bytes for GPTQ's words.
+    @Test func shapesOfOtherLayoutsAreRefused() {
+        var row = QuantizedMatrix.awq
+        row[key: "version"] = #""GEMV""#
+        row[key: "q_group_size"] = "32"
+        row["qweight"] = .words([16, 4], 0)
+        row["qzeros"] = .words([16, 4], 0)
+        row["scales"] = .halves([16])
+        expectRefusal(.mismatch, naming: ["m.scales"]) { _ = try row.weights() }
+        var bytes = QuantizedMatrix.gptq
+        bytes[key: "bits"] = "8"
+        bytes["qweight"] = .bytes("I8", [32, 16], 1)
+        expectRefusal(.mismatch, naming: ["m.qweight"]) { _ = try bytes.weights() }
+    }
+
+    @Test func inputsThatWereNeverOrderedHaveTheirNeighboursGroup() throws {
+        var matrix = QuantizedMatrix.compressed
+        let plain = try row(3, of: matrix)
+        matrix["weight_g_idx"] = .integers([Int32](repeating: -1, count: 32))
+        #expect(try row(3, of: matrix) == plain)
+    }
+
     @Test func floatsOfEightBitsNeedScales() {
         for (var matrix, part) in [
             (QuantizedMatrix.fp8, "weight_scale_inv"), (QuantizedMatrix.rows8, "weight_scale"),

@@ -1,7 +1,9 @@
 import DoraLoader
 import DoraRuntime
 import DoraText
+import Logging
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import DoraServe
@@ -136,6 +138,25 @@ import Testing
         hold.release()
         while let event = await client.event(), event != "[DONE]" {}
         #expect(await client.chunk() == nil)
+        try await server.stop()
+    }
+
+    /// Its reply ends with the connection, whoever made it having gone long before.
+    @Test func aStreamThatNobodyReadsEndsWithItsClient() async throws {
+        var limits = ConnectionLimits()
+        limits.maximumUnsent = 64 << 20
+        let lines = Mutex([String]())
+        let logger = Logger(label: "test") { _ in LineHandler { line in lines.withLock { $0.append(line) } } }
+        let server = try await TestServer(limits: limits, logger: logger, model: Self.bundled)
+        let client = try await server.http(reads: false)
+        // More than the buffers of both ends hold.
+        let prompts = [[Int]](repeating: [1], count: 16)
+        let fields = #""max_tokens":600,"ignore_eos":true,"logprobs":20,"stream":true"#
+        try await client.send(RawHTTP.request("POST", "/v1/completions", "{\"prompt\":\(prompts),\(fields)}"))
+        #expect(await eventually { await server.statistics().finished == 16 })
+        #expect(!lines.withLock { $0.contains("info http") })
+        try await client.channel.close()
+        #expect(await eventually { lines.withLock { $0.contains("info http") } })
         try await server.stop()
     }
 
