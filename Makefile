@@ -4,11 +4,16 @@
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
 	check-real-families check-files check-fuzz check-gguf check-http check-page dependencies
 
+# What is built and tried: CONFIGURATION=debug spares the second build, and is nearly as fast (Package.swift optimizes
+# what computes in both).
+CONFIGURATION = release
+export CONFIGURATION
+
 demo: build
 	@scripts/demo.sh
 
 build: dependencies
-	swift build -c release
+	swift build -c $(CONFIGURATION)
 
 # A few at a time: what a test waits for should not wait for six hundred others.
 test: dependencies

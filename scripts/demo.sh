@@ -2,7 +2,7 @@
 # One prompt, three answers: a quantized base, and the same base with each of two DoRA adapters merged in.
 set -eu
 cd "$(dirname "$0")/.."
-generate=".build/release/dora-generate --model models/base"
+generate=".build/${CONFIGURATION:-release}/dora-generate --model models/base"
 headline=${1:-"News from Lima: the board of Marawick Mining is ordered to pay \$32 million in damages by a jury"}
 
 prompt() {

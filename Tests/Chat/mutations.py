@@ -112,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, nargs="?", default=100_000, help="mutations (%(default)s)")
     parser.add_argument("--seed", type=int, default=13, help="%(default)s")
-    parser.add_argument("--bin", type=Path, default=REPOSITORY / ".build/release", help="folder of the programs")
+    parser.add_argument("--bin", type=Path, default=REPOSITORY / ".build" / os.environ.get("CONFIGURATION", "release"), help="folder of the programs")
     options = parser.parse_args()
     dice = random.Random(options.seed)
     source, templates, conversations = cases()

@@ -20,6 +20,7 @@ import time
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.join(HERE, "../..")
+BUILD = f"{REPOSITORY}/.build/{os.environ.get('CONFIGURATION', 'release')}"
 PROMPT = ("Instruction: What is the sentiment of this news? Please choose an answer from {negative/neutral/positive}.\n"
           "Input: Tarnholt Foods raises its full-year profit guidance\nAnswer: ")
 
@@ -27,7 +28,7 @@ PROMPT = ("Instruction: What is the sentiment of this news? Please choose an ans
 class Server:
     def __init__(self, root):
         self.process = subprocess.Popen(
-            [f"{REPOSITORY}/.build/release/dora-serve", "--adapter-root", root, "--listen", "tcp:127.0.0.1:0",
+            [f"{BUILD}/dora-serve", "--adapter-root", root, "--listen", "tcp:127.0.0.1:0",
              "--http", "tcp:127.0.0.1:0", "--log-level", "error", "--max-connections", "20000"], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
         self.http_port = int(self.process.stdout.readline().rsplit(":", 1)[1])
