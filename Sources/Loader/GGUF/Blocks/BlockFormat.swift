@@ -1,5 +1,5 @@
 package import DoraTensor
-package import DoraText
+import DoraText
 
 /// How a GGUF file holds the numbers of a tensor: `length` of a row in each block of `byteCount` bytes. A format is a
 /// value in a file of its kind; `all` finds it.
