@@ -80,7 +80,7 @@ ADDED = {
 MUST_REFUSE = {
     "hidden_act": ["no_such_activation"], "layer_types": ["chunked", "too short"], "num_key_value_heads": [3],
     "head_dim": [7], "hidden_size": [-1], "num_hidden_layers": [0], "vocab_size": ["many"],
-    "quantization_config": [{"quant_method": "gptq", "bits": 4}], "model_type": ["no_such_family"],
+    "quantization_config": [{"quant_method": "no_such_method", "bits": 4}], "model_type": ["no_such_family"],
     "rope_parameters": [{"rope_type": "no_such_rope", "rope_theta": 100.0}], "use_bidirectional_attention": [True],
     "sliding_window": ["wide", -1], "rms_norm_eps": [-1.0, "small"],
 }
