@@ -16,9 +16,15 @@ import Testing
         func code(_ row: Int, _ column: Int) -> UInt8 { UInt8((row * 7 + column * 5 + column / 16) % 16) }
         func zero(_ row: Int, _ index: Int) -> UInt8 { zero ?? UInt8((row + 3 * index) % 17) }
         func scale(_ row: Int, _ index: Int) -> Float {
-            var scale = 0.0137 * Float(1 + (row * 13 + index * 29) % 31)
-            scaleType.round(&scale, count: 1)
-            return scale
+            rounded(0.0137 * Float(1 + (row * 13 + index * 29) % 31))
+        }
+        /// To the type of the scales, number by number.
+        func rounded(_ value: Float) -> Float {
+            switch scaleType {
+            case .f16: Float(Float16(value))
+            case .bf16: value.roundedToBrain
+            default: value
+            }
         }
 
         func readCodes(rows: Range<Int>, into out: UnsafeMutablePointer<UInt8>) {
@@ -68,7 +74,7 @@ import Testing
                             * codes.scale(row, index))
                 }
             }
-            type.round(&expected, count: expected.count)
+            expected = expected.map(codes.rounded)
             var decoded = [Float](repeating: .nan, count: Self.rows * columns)
             source.decode(rows: 0..<Self.rows, into: &decoded, on: compute)
             #expect(decoded.map(\.bitPattern) == expected.map(\.bitPattern))

@@ -74,7 +74,7 @@ package struct PackedWeights: WeightSource {
     private func decode(tile: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         guard case .fourBit(let fourBit) = values else {
             matrix.unpack(tile: tile, into: out, on: compute)
-            codeRounding.round(out, count: PackedMatrix.tileRows * columns)
+            codeRounding.round(out, count: PackedMatrix.tileRows * columns, on: compute)
             return
         }
         let blocks = columns / FourBitWeights.kernelBlock

@@ -69,11 +69,7 @@ package struct GroupedWeights: WeightSource {
                 }
             }
         }
-        switch scales.elementType {
-        case .f16: compute.roundToHalf(out, count: codeCount)
-        case .bf16: for index in 0..<codeCount { out[index] = out[index].roundedToBrain }
-        default: break
-        }
+        scales.elementType.round(out, count: codeCount, on: compute)
     }
 
     private func decodeRow(

@@ -85,11 +85,7 @@ package struct ScaledFloatWeights: WeightSource {
                 }
             }
         }
-        switch rounding {
-        case .f16: compute.roundToHalf(out, count: count)
-        case .bf16: for index in 0..<count { out[index] = out[index].roundedToBrain }
-        default: break
-        }
+        rounding.round(out, count: count, on: compute)
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {

@@ -67,7 +67,7 @@ package struct AffineWeights: CodedWeights {
                 }
             }
         }
-        codeRounding.round(out, count: count)
+        codeRounding.round(out, count: count, on: compute)
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
@@ -109,9 +109,9 @@ package struct AffineWeights: CodedWeights {
 
 extension ElementType {
     /// Rounds to F16 or BF16; other types leave F32 as it is.
-    func round(_ values: UnsafeMutablePointer<Float>, count: Int) {
+    func round(_ values: UnsafeMutablePointer<Float>, count: Int, on compute: Compute) {
         switch self {
-        case .f16: for index in 0..<count { values[index] = Float(Float16(values[index])) }
+        case .f16: compute.roundToHalf(values, count: count)
         case .bf16: for index in 0..<count { values[index] = values[index].roundedToBrain }
         default: break
         }
