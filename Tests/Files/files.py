@@ -213,21 +213,33 @@ def over_the_socket(server, path, in_flight=60):
     return time.time() - begin
 
 
-def throughput(server, local, path, folder):
-    times = {"socket": [], "--jsonl --connect": [], "--jsonl": []}
-    with open(f"{folder}/empty.jsonl", "w") as file:
+def throughput(local, path, folder, rounds=5):
+    """Each run begins with a process of its own: what earlier ones have merged and remembered would be a gift."""
+    empty = f"{folder}/empty.jsonl"
+    with open(empty, "w") as file:
         file.write('{"prompt":"a","max_tokens":1}\n')
-    begin = time.time()
-    run([*local, "--jsonl", f"{folder}/empty.jsonl"], stdout=subprocess.DEVNULL)
-    start = time.time() - begin
-    for _ in range(3):
-        times["socket"].append(over_the_socket(server, path))
-        for name, options, overhead in (("--jsonl --connect", server.options, 0), ("--jsonl", local, start)):
-            begin = time.time()
-            run([*options, "--jsonl", path], stdout=subprocess.DEVNULL)
-            times[name].append(time.time() - begin - overhead)
-    for name, values in times.items():
-        print(f"      {name}: {sorted(values)[1]:.2f} s, {min(values):.2f} s at best")
+
+    def seconds(options, path):
+        begin = time.time()
+        run([*options, "--jsonl", path], stdout=subprocess.DEVNULL)
+        return time.time() - begin
+
+    def with_server(measure):
+        server = Server(f"{folder}/adapters")
+        try:
+            over_the_socket(server, empty)
+            return measure(server)
+        finally:
+            server.stop()
+
+    ratios = {"--jsonl --connect": [], "--jsonl": []}
+    for _ in range(rounds):
+        socket = with_server(lambda server: over_the_socket(server, path))
+        ratios["--jsonl --connect"].append(with_server(lambda server: seconds(server.options, path)) / socket)
+        ratios["--jsonl"].append((seconds(local, path) - seconds(local, empty)) / socket)
+        print(f"      a client of the socket: {socket:.2f} s; " + ", ".join(f"{name}: {values[-1]:.3f} of it" for name, values in ratios.items()), flush=True)
+    for name, values in ratios.items():
+        print(f"      {name}: {sorted(values)[rounds // 2]:.3f} of it in the median")
 
 
 def main():
@@ -247,7 +259,8 @@ def main():
             hostile(options, tempfile.mkdtemp(dir=folder))
             interrupted(options, path, tempfile.mkdtemp(dir=folder), reference)
         lost(folder, path, reference)
-        throughput(server, local, good, folder)
+        server.stop()
+        throughput(local, good, folder)
     finally:
         server.stop()
         shutil.rmtree(folder)

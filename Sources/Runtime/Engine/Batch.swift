@@ -12,7 +12,7 @@ struct Batch {
         let outcome: EngineEvent
     }
 
-    private struct Running {
+    struct Running {
         let request: EngineRequest
         let adapter: AdapterIdentity?
         let prompt: [Int]
@@ -24,28 +24,39 @@ struct Batch {
         let cachedTokens: Int
         /// When the last token was made.
         var lastToken: ContinuousClock.Instant?
-        /// Bytes of blocks that the sequence may still take, and of those that it took and did not share.
+        /// Bytes of blocks that were promised to the sequence, and of those that it took and did not share.
         var charged: Int
         /// What it shares with the prefix cache.
         var hold: PrefixCache.Hold
-        /// By group of layers, whether it never gives any back.
-        let keeps: [Bool]
-        /// Whether all its keys are rotated as those of its prompt.
-        let keepsRotation: Bool
+        /// What it takes in all.
+        let reservation: StateReservation
+        /// By which all its keys are rotated; nil if that is not settled from the beginning.
+        let rotation: Int?
+        /// Whether it has memory only for the tokens that there are, so that it may have to make room (`Batch+Memory`).
+        let grows: Bool
+        var isPaused = false
         var reportedTokens = 0
         var failure: EngineError?
+
+        /// Bytes that it takes once its next tokens are computed, beside what it shares.
+        var neededBytes: Int {
+            reservation.bytes(of: sequence.state.count + sequence.pendingTokens, beginningWith: hold.count)
+        }
 
         var hasMoreToShare: Bool { failure == nil && sequence.state.fullBlocks > hold.count }
     }
 
     let pass: ForwardPass
     /// Positions that a sequence may have.
-    private let context: Int
+    let context: Int
     /// Those that it may have as far as memory goes.
     private let positions: Int
-    private let maximumSequences: Int
+    let maximumSequences: Int
     let budget: StateBudget
-    private var running: [Running] = []
+    var running: [Running] = []
+    /// Those that had to make room for older ones; the oldest first.
+    var paused: [Running] = []
+    var preemptions = 0
     var prefixes: PrefixCache
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
@@ -60,38 +71,31 @@ struct Batch {
         prefixes = PrefixCache(pass.geometry)
     }
 
-    var count: Int { running.count }
-    var isEmpty: Bool { running.isEmpty }
-    /// Of what running sequences keep or may still keep, what they share with others included.
-    var keptBytes: Int { running.reduce(prefixes.pinnedBytes) { $0 + $1.charged } }
-    var usedBytes: Int { running.reduce(prefixes.byteCount) { $0 + $1.charged } }
-
-    /// Whether the request could run if it were alone.
-    func fits(_ work: EngineRequest.Work) -> Bool {
-        budget.reservation(work, context: context).bytes() <= budget.bytes
-    }
+    var count: Int { running.count + paused.count }
+    var isEmpty: Bool { running.isEmpty && paused.isEmpty }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
     mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel)
         -> Bool
     {
-        guard running.count < maximumSequences else { return false }
+        guard paused.isEmpty, running.count < maximumSequences else { return false }
         let (rotation, reservation) = (rotation(of: work), budget.reservation(work, context: context))
-        let keeps = reservation.keeps
         let hold =
             rotation.map {
                 prefixes.hold(
                     waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work),
-                    keeps: keeps)
+                    keeps: reservation.keeps)
             } ?? PrefixCache.Hold()
         // At once, as what is not pinned may make room.
         let state = prefixes.state(hold)
-        let needed = reservation.bytes(beginningWith: hold.count)
-        while usedBytes + needed > budget.bytes {
-            guard prefixes.evictOne() != nil else {
-                prefixes.release(hold)
-                return false
-            }
+        let grows = rotation != nil && Self.canGrow(work)
+        let needed =
+            grows
+            ? reservation.bytes(of: work.prompt.count + 1, beginningWith: hold.count)
+            : reservation.bytes(beginningWith: hold.count)
+        guard makeRoom(for: needed) else {
+            prefixes.release(hold)
+            return false
         }
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
@@ -101,7 +105,7 @@ struct Batch {
                 sequence: sequence(of: work, by: model, state: state),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: state.count,
-                charged: needed, hold: hold, keeps: keeps, keepsRotation: rotation != nil))
+                charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
@@ -150,14 +154,16 @@ struct Batch {
 
     /// Takes out the requests that `isMeant` picks; they finish as cancelled.
     mutating func cancel(_ isMeant: (RequestKey) -> Bool) -> [Ended] {
-        let meant = running.filter { isMeant($0.request.key) }
+        let meant = (running + paused).filter { isMeant($0.request.key) }
         running.removeAll { isMeant($0.request.key) }
+        paused.removeAll { isMeant($0.request.key) }
         return meant.map { end($0, isCancelled: true) }
     }
 
     /// Computes the next tokens of every sequence.
     /// - Returns: the requests that are done.
     mutating func step() -> [Ended] {
+        makeRoomForStep()
         // Of which sequence each part is, and which of its parts.
         var places: [(index: Int, part: Int)] = []
         var parts: [StepPart] = []
@@ -175,7 +181,7 @@ struct Batch {
         } catch {
             for place in places { running[place.index].failure = EngineError(error) }
         }
-        for index in running.indices where running[index].keepsRotation && running[index].hasMoreToShare {
+        for index in running.indices where running[index].rotation != nil && running[index].hasMoreToShare {
             var sequence = running[index]
             share(&sequence)
             running[index] = sequence
@@ -252,13 +258,13 @@ struct Batch {
     }
 
     /// Leaves the full blocks of a sequence to those who will begin alike.
-    private mutating func share(_ running: inout Running) {
+    mutating func share(_ running: inout Running) {
         guard running.hasMoreToShare,
             let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength)
         else { return }
         running.charged -= prefixes.add(
             running.adapter, rotation: rotation, running.sequence.computedTokens, of: &running.sequence.state,
-            to: &running.hold, keeps: running.keeps, room: budget.bytes - usedBytes)
+            to: &running.hold, keeps: running.reservation.keeps, room: budget.bytes - usedBytes)
     }
 
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {

@@ -163,6 +163,7 @@ struct EngineLoop {
 
     /// Moves those whose turn it is into the batch, as far as places and memory go.
     private mutating func admit() {
+        batch.resume()
         while let waiting = queue.first {
             guard let model = model(of: waiting.adapter), let work = waiting.prepared?.work else {
                 _ = queue.next()
@@ -236,6 +237,7 @@ struct EngineLoop {
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBytes
         now.keptKeyValueBytes = batch.keptBytes
+        now.preemptions = batch.preemptions
         now.firstTokenSeconds = batch.firstTokenSeconds
         now.tokenSeconds = batch.tokenSeconds
         now.residents = registry.served

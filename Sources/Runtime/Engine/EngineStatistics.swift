@@ -45,6 +45,8 @@ package struct EngineStatistics: Sendable {
     // Since the start.
     package var counts: [Subject: Counts] = [:]
     package var steps = 0
+    /// How often a sequence made room for an older one.
+    package var preemptions = 0
     package var merges = 0
     package var failedLoads = 0
     package var evictions = 0

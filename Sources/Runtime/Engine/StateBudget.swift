@@ -1,7 +1,6 @@
 import DoraTensor
 
-/// The memory for what is kept of sequences, and what requests take of it at most: one that is admitted never lacks
-/// memory half-way.
+/// The memory for what is kept of sequences, and what requests take of it at most.
 struct StateBudget {
     let geometry: StateGeometry
     /// Most tokens of one step.
@@ -88,8 +87,8 @@ struct StateReservation {
         self.step = step
     }
 
-    private func most(_ group: KeyValueGeometry) -> Int {
-        group.mostBlocks(positions: positions, step: step)
+    private func most(_ group: KeyValueGeometry, of count: Int? = nil) -> Int {
+        group.mostBlocks(positions: min(count ?? positions, positions), step: step)
     }
 
     /// By group: whether the sequence keeps all that it ever has. Such blocks can be shared with others and paid for once.
@@ -98,11 +97,13 @@ struct StateReservation {
         geometry.groups.map { most($0) == KeyValueGeometry.blocks(positions) }
     }
 
-    /// - Parameter shared: blocks that the sequence begins with and that are paid for already.
-    func bytes(beginningWith shared: Int = 0) -> Int {
+    /// - Parameters:
+    ///   - count: the first positions that are meant; nil for all that there may be.
+    ///   - shared: blocks that the sequence begins with and that are paid for already.
+    func bytes(of count: Int? = nil, beginningWith shared: Int = 0) -> Int {
         zip(geometry.groups, keeps).reduce(branchBytes) { sum, part in
             let (group, keeps) = part
-            return sum + (most(group) - (keeps ? shared : 0)) * group.blockBytes
+            return sum + (most(group, of: count) - (keeps ? shared : 0)) * group.blockBytes
         }
     }
 }

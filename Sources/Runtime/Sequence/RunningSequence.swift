@@ -68,8 +68,10 @@ struct RunningSequence {
     var computedTokens: ArraySlice<Int> {
         state.count <= request.prompt.count
             ? request.prompt[..<state.count]
-            : (request.prompt + tokenIDs)[..<state.count]
+            : tokens[..<state.count]
     }
+    /// All so far: the prompt's and those that were made.
+    var tokens: [Int] { request.prompt + tokenIDs }
 
     /// The next tokens to compute; the logits of the last are wanted once none is left, those of all if the prompt is
     /// scored.
@@ -86,15 +88,20 @@ struct RunningSequence {
         return part
     }
 
-    /// Begins again with all tokens so far where the next ones make the sequence so long that all are rotated
-    /// differently.
+    /// Computes all tokens so far again; what was made of them stays as it is.
+    /// - Parameter state: empty, or of a beginning of these very tokens under these very weights.
+    mutating func beginAgain(on state: SequenceState) {
+        self.state = state
+        pending = tokens[state.count...]
+        isRecomputing = true
+    }
+
+    /// Begins again where the next tokens make the sequence so long that all are rotated differently.
     private mutating func recomputeIfLonger() {
         guard let limit = recomputedLength, state.count <= limit, state.count + pending.count > limit else {
             return
         }
-        state = SequenceState(state.geometry)
-        pending = (request.prompt + tokenIDs)[...]
-        isRecomputing = true
+        beginAgain(on: SequenceState(state.geometry))
     }
 
     /// Takes the likeliest token, of those that are allowed, of the logits that were wanted; or, before the prompt's end,

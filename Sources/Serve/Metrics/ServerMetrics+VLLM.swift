@@ -13,6 +13,9 @@ extension ServerMetrics {
             "vllm:lora_requests_info", "Adapters in memory and on their way; the value is when that changed.",
             Double(statistics.adaptersChanged), adapterLabels)
         writeCacheConfiguration("vllm:cache_config_info", to: &text, model)
+        text.counter(
+            "vllm:num_preemptions_total", "How often a running request made room.", statistics.preemptions,
+            model)
         text.counter("vllm:prompt_tokens_total", "Tokens of prompts.", statistics.promptTokens, model)
         text.counter("vllm:generation_tokens_total", "Tokens made.", statistics.generatedTokens, model)
         text.counter(

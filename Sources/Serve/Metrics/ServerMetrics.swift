@@ -57,6 +57,9 @@ struct ServerMetrics: Sendable {
         text.gauge("dora_kv_cache_bytes", "Keys and values in memory.", Double(statistics.keyValueBytes))
         writeCacheConfiguration("dora_cache_config_info", to: &text)
         text.counter("dora_steps_total", "Forward passes.", statistics.steps)
+        text.counter(
+            "dora_preemptions_total", "How often a running request made room for an older one.",
+            statistics.preemptions)
     }
 
     private func writeRequests(to text: inout MetricsText) {

@@ -81,6 +81,7 @@ struct StatsResult: Encodable {
     let cached_tokens: Int
     let generated_tokens: Int
     let steps: Int
+    let preemptions: Int
     let merges: Int
     let evictions: Int
     let connections: Int
@@ -98,6 +99,7 @@ struct StatsResult: Encodable {
         cached_tokens = statistics.cachedTokens
         generated_tokens = statistics.generatedTokens
         steps = statistics.steps
+        preemptions = statistics.preemptions
         merges = statistics.merges
         evictions = statistics.evictions
         self.connections = connections
