@@ -18,7 +18,9 @@ extension CodedWeights {
             guard let scales = memory.baseAddress else { return }
             scales.initializeMemory(as: UInt8.self, repeating: 0, count: scaleCount)
             let range = rowRange(ofTile: tile)
-            let codes = (scales + scaleCount).initializeMemory(as: UInt8.self, repeating: 0, count: codeCount)
+            let codes = (scales + scaleCount).bindMemory(to: UInt8.self, capacity: codeCount)
+            (codes + range.count * columns).update(
+                repeating: 0, count: (PackedMatrix.tileRows - range.count) * columns)
             readCodes(rows: range, into: codes, scales: scales)
             builder.store(tile: tile, codes: codes, scales: scales)
         }

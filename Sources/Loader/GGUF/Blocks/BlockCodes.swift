@@ -14,15 +14,15 @@ struct BlockCodes: Sendable {
     static let q8_0 = BlockCodes(format: .q8_0) { blocks, count, codes, scales in
         for block in 0..<count {
             let from = blocks + 34 * block
-            (scales + 2 * block).copyMemory(from: from, byteCount: 2)
-            UnsafeMutableRawPointer(codes + 32 * block).copyMemory(from: from + 2, byteCount: 32)
+            copy(from, to: scales + 2 * block, as: UInt16.self)
+            copy(from + 2, to: codes + 32 * block, as: SIMD32<UInt8>.self)
         }
     }
 
     static let q4_0 = BlockCodes(format: .affine(.scales)) { blocks, count, codes, scales in
         for block in 0..<count {
             let from = blocks + 18 * block
-            (scales + 2 * block).copyMemory(from: from, byteCount: 2)
+            copy(from, to: scales + 2 * block, as: UInt16.self)
             split(from + 2, count: 16, into: codes + 32 * block)
         }
     }
@@ -30,7 +30,7 @@ struct BlockCodes: Sendable {
     static let q4_1 = BlockCodes(format: .affine(.minima)) { blocks, count, codes, scales in
         for block in 0..<count {
             let from = blocks + 20 * block
-            (scales + 4 * block).copyMemory(from: from, byteCount: 4)
+            copy(from, to: scales + 4 * block, as: UInt32.self)
             split(from + 4, count: 16, into: codes + 32 * block)
         }
     }
@@ -39,7 +39,7 @@ struct BlockCodes: Sendable {
         for block in 0..<count {
             let from = blocks + 144 * block
             let record = scales + 20 * block
-            record.copyMemory(from: from, byteCount: 4)
+            copy(from, to: record, as: UInt32.self)
             let bytes = record.assumingMemoryBound(to: UInt8.self)
             for group in 0..<8 {
                 let (scale, minimum) = BlockFormat.sixBits(from + 4, group)
@@ -50,6 +50,14 @@ struct BlockCodes: Sendable {
                 split(from + 16 + 32 * pair, count: 32, into: codes + 256 * block + 64 * pair)
             }
         }
+    }
+
+    /// Bytes as one value: a call of the library for each few would take longer than all else.
+    @inline(__always)
+    private static func copy<Value: BitwiseCopyable>(
+        _ from: UnsafeRawPointer, to: UnsafeMutableRawPointer, as type: Value.Type
+    ) {
+        to.storeBytes(of: from.loadUnaligned(as: type), as: type)
     }
 
     /// The lower halves of `count` bytes, then the upper ones.

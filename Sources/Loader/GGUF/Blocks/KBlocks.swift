@@ -33,42 +33,42 @@ extension BlockFormat {
     }
 
     static let q4_K = BlockFormat("Q4_K", id: 12, length: 256, bytes: 144, codes: .q4_K) { block, out in
-        for group in 0..<8 {
-            let (factor, shift) = factorAndShift(block, group)
-            let codes = block + 16 + group / 2 * 32
+        decodeGroups(block, into: out) { group, codes in
+            let packed = block + 16 + group / 2 * 32
             let bits = UInt8(group % 2 * 4)
-            for index in 0..<32 {
-                out[32 * group + index] = factor * Float(codes[index] &>> bits & 15) - shift
-            }
+            for index in 0..<32 { codes[index] = packed[index] &>> bits & 15 }
         }
     }
 
     static let q5_K = BlockFormat("Q5_K", id: 13, length: 256, bytes: 176) { block, out in
-        for group in 0..<8 {
-            let (factor, shift) = factorAndShift(block, group)
+        decodeGroups(block, into: out) { group, codes in
             let fifthBits = block + 16
-            let codes = block + 48 + group / 2 * 32
+            let packed = block + 48 + group / 2 * 32
             let bits = UInt8(group % 2 * 4)
             for index in 0..<32 {
                 let high = (fifthBits[index] &>> UInt8(group) & 1) &<< 4
-                out[32 * group + index] = factor * Float(codes[index] &>> bits & 15 | high) - shift
+                codes[index] = packed[index] &>> bits & 15 | high
             }
         }
     }
 
     static let q6_K = BlockFormat("Q6_K", id: 14, length: 256, bytes: 210) { block, out in
         let scale = half(block, 208)
-        for group in 0..<16 {
-            let factor = scale * Float(Int8(bitPattern: block[192 + group]))
-            // A half of the block has 128 weights: 64 bytes of low bits, 32 of high ones.
-            let (side, part) = (group / 8, group % 8)
-            let low = block + 64 * side + part % 4 * 16
-            let lowBits = UInt8(part / 4 * 4)
-            let high = block + 128 + 32 * side + part % 2 * 16
-            let highBits = UInt8(part / 2 * 2)
-            for index in 0..<16 {
-                let code = low[index] &>> lowBits & 15 | (high[index] &>> highBits & 3) &<< 4
-                out[16 * group + index] = factor * Float(Int(code) - 32)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { memory in
+            guard let codes = memory.baseAddress else { return }
+            for group in 0..<16 {
+                let factor = scale * Float(Int8(bitPattern: block[192 + group]))
+                // A half of the block has 128 weights: 64 bytes of low bits, 32 of high ones.
+                let (side, part) = (group / 8, group % 8)
+                let low = block + 64 * side + part % 4 * 16
+                let lowBits = UInt8(part / 4 * 4)
+                let high = block + 128 + 32 * side + part % 2 * 16
+                let highBits = UInt8(part / 2 * 2)
+                for index in 0..<16 {
+                    codes[index] = low[index] &>> lowBits & 15 | (high[index] &>> highBits & 3) &<< 4
+                }
+                let target = out + 16 * group
+                for index in 0..<16 { target[index] = factor * Float(Int32(codes[index]) - 32) }
             }
         }
     }
@@ -81,13 +81,24 @@ extension BlockFormat {
         (codes + group / 8 * 32 + group % 2 * 16, UInt8(group % 8 / 2 * 2))
     }
 
-    /// Scale and minimum of 32 weights.
+    /// Eight groups of 32 weights: code * scale - minimum. Codes are taken apart first, sixteen bytes in a register, where
+    /// floats would leave room for four.
     @inline(__always)
-    private static func factorAndShift(
-        _ block: UnsafePointer<UInt8>, _ group: Int
-    ) -> (factor: Float, shift: Float) {
-        let (scale, minimum) = sixBits(block + 4, group)
-        return (half(block, 0) * Float(scale), half(block, 2) * Float(minimum))
+    private static func decodeGroups(
+        _ block: UnsafePointer<UInt8>, into out: UnsafeMutablePointer<Float>,
+        unpack: (_ group: Int, _ codes: UnsafeMutablePointer<UInt8>) -> Void
+    ) {
+        let (unit, step) = (half(block, 0), half(block, 2))
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { memory in
+            guard let codes = memory.baseAddress else { return }
+            for group in 0..<8 {
+                let (scale, minimum) = sixBits(block + 4, group)
+                let (factor, shift) = (unit * Float(scale), step * Float(minimum))
+                unpack(group, codes)
+                let target = out + 32 * group
+                for index in 0..<32 { target[index] = factor * Float(codes[index]) - shift }
+            }
+        }
     }
 
     /// Six bits of each of eight scales and minima in twelve bytes, those of the last four groups in two parts.
