@@ -18,6 +18,9 @@ package final class Activations {
     private let paddedColumns: Int
     private let threshold: Float
     private var isQuantized = false
+    /// Copies for matrices that hold their inputs in an order of their own; the first `arrangedCount` are of these rows.
+    private var arranged: [(order: InputOrder, rows: Activations)] = []
+    private var arrangedCount = 0
 
     package init(
         capacity: Int, columns: Int, secondTerms: SecondTerms = .peaks
@@ -47,6 +50,26 @@ package final class Activations {
         precondition(tokens <= capacity)
         self.tokens = tokens
         isQuantized = false
+        arrangedCount = 0
+    }
+
+    /// These rows with their inputs in an order: found, or made in the place of one of the last step's.
+    private func rows(in order: InputOrder?, on compute: Compute) throws(ComputeError) -> Activations {
+        guard let order else { return self }
+        if let known = arranged.prefix(arrangedCount).first(where: { $0.order == order }) {
+            return known.rows
+        }
+        if arrangedCount == arranged.count {
+            let rows = try Activations(
+                capacity: capacity, columns: columns, secondTerms: SecondTerms(threshold: threshold))
+            arranged.append((order, rows))
+        }
+        let copy = arranged[arrangedCount].rows
+        arranged[arrangedCount].order = order
+        arrangedCount += 1
+        compute.parallel(tokens) { order.arrange(row($0), into: copy.row($0)) }
+        copy.refill(tokens: tokens)
+        return copy
     }
 
     private var view: dk_activations {
@@ -94,8 +117,13 @@ package final class Activations {
 
     /// Multiplies by several matrices in one go, so that the threads meet once. A token's result depends neither on
     /// how many others there are, nor on the threads.
-    package func multiply(_ products: [Product], on compute: Compute) {
-        if products.contains(where: { $0.matrix.format.isQuantized }) { quantize(on: compute) }
+    /// - Throws: where there is no memory for a copy in another order of the inputs.
+    package func multiply(_ products: [Product], on compute: Compute) throws(ComputeError) {
+        let inputs = try products.map { (product) throws(ComputeError) in
+            let rows = try self.rows(in: product.matrix.inputOrder, on: compute)
+            if product.matrix.format.isQuantized { rows.quantize(on: compute) }
+            return rows.view
+        }
         var taskCount = 0
         let ends = products.map { product in
             precondition(product.matrix.columns == columns)
@@ -103,7 +131,7 @@ package final class Activations {
             return taskCount
         }
         let matrices = products.map(\.matrix.view)
-        withUnsafePointer(to: view) { view in
+        inputs.withUnsafeBufferPointer { inputs in
             matrices.withUnsafeBufferPointer { matrices in
                 compute.parallel(taskCount) { task in
                     var index = 0
@@ -111,7 +139,8 @@ package final class Activations {
                     let product = products[index]
                     let first = (task - (index == 0 ? 0 : ends[index - 1])) * Self.tilesPerTask
                     compute.kernels.pointee.multiply(
-                        matrices.baseAddress.map { $0 + index }, view, Int64(first),
+                        matrices.baseAddress.map { $0 + index }, inputs.baseAddress.map { $0 + index },
+                        Int64(first),
                         Int64(min(first + Self.tilesPerTask, product.matrix.tileCount)), product.out,
                         Int64(product.stride))
                 }

@@ -28,6 +28,8 @@ package final class PackedMatrix: @unchecked Sendable {
     package let rows: Int
     package let columns: Int
     package let format: MatrixFormat
+    /// The order of the inputs within the tiles; nil for the model's.
+    package let inputOrder: InputOrder?
     /// Whether the matrix lies in a file, whose pages other processes share.
     package let isMapped: Bool
     private let codes: SharedBytes
@@ -43,33 +45,37 @@ package final class PackedMatrix: @unchecked Sendable {
     package var byteCount: Int { codes.bytes.count + scales.bytes.count + tables.byteCount }
 
     private convenience init(
-        rows: Int, columns: Int, format: MatrixFormat, in heap: Heap
+        rows: Int, columns: Int, format: MatrixFormat, inputOrder: InputOrder?, in heap: Heap
     ) throws(ComputeError) {
         let codes = try heap.allocate(byteCount: format.codes(rows: rows, columns: columns).byteCount)
         let scales = try heap.allocate(byteCount: format.scales(rows: rows, columns: columns).byteCount)
         try self.init(
-            rows: rows, columns: columns, format: format, codes: SharedBytes(codes),
-            scales: SharedBytes(scales),
-            isMapped: false)
+            rows: rows, columns: columns, format: format, inputOrder: inputOrder, codes: SharedBytes(codes),
+            scales: SharedBytes(scales), isMapped: false)
     }
 
     /// A matrix whose codes and scales lie in a file, laid out as `format` says.
     /// - Precondition: they have the bytes of `format.codes` and `format.scales`.
     package convenience init(
-        rows: Int, columns: Int, format: MatrixFormat, mappedCodes: SharedBytes, scales: SharedBytes
+        rows: Int, columns: Int, format: MatrixFormat, inputOrder: InputOrder? = nil,
+        mappedCodes: SharedBytes, scales: SharedBytes
     ) throws(ComputeError) {
         precondition(mappedCodes.bytes.count == format.codes(rows: rows, columns: columns).byteCount)
         precondition(scales.bytes.count == format.scales(rows: rows, columns: columns).byteCount)
         try self.init(
-            rows: rows, columns: columns, format: format, codes: mappedCodes, scales: scales, isMapped: true)
+            rows: rows, columns: columns, format: format, inputOrder: inputOrder, codes: mappedCodes,
+            scales: scales, isMapped: true)
     }
 
     private init(
-        rows: Int, columns: Int, format: MatrixFormat, codes: SharedBytes, scales: SharedBytes, isMapped: Bool
+        rows: Int, columns: Int, format: MatrixFormat, inputOrder: InputOrder?, codes: SharedBytes,
+        scales: SharedBytes, isMapped: Bool
     ) throws(ComputeError) {
+        precondition(inputOrder.map { $0.inputs.count == columns } ?? true)
         self.rows = rows
         self.columns = columns
         self.format = format
+        self.inputOrder = inputOrder
         self.isMapped = isMapped
         self.codes = codes
         self.scales = scales
@@ -119,10 +125,11 @@ package final class PackedMatrix: @unchecked Sendable {
 
     /// Fills a new matrix tile by tile, on all threads. `fill` is called once for each tile and must store it.
     package static func build(
-        rows: Int, columns: Int, format: MatrixFormat, on compute: Compute,
+        rows: Int, columns: Int, format: MatrixFormat, inputOrder: InputOrder? = nil, on compute: Compute,
         fill: (_ tile: Int, _ builder: Builder) -> Void
     ) throws(ComputeError) -> PackedMatrix {
-        var draft = try Draft(rows: rows, columns: columns, format: format, on: compute)
+        var draft = try Draft(
+            rows: rows, columns: columns, format: format, inputOrder: inputOrder, on: compute)
         draft.fill(atMost: .max, on: compute, fill)
         return draft.matrix
     }
@@ -134,9 +141,11 @@ package final class PackedMatrix: @unchecked Sendable {
         private let builder: Builder
         private var filled = 0
 
-        package init(rows: Int, columns: Int, format: MatrixFormat, on compute: Compute) throws(ComputeError)
-        {
-            matrix = try PackedMatrix(rows: rows, columns: columns, format: format, in: compute.heap)
+        package init(
+            rows: Int, columns: Int, format: MatrixFormat, inputOrder: InputOrder? = nil, on compute: Compute
+        ) throws(ComputeError) {
+            matrix = try PackedMatrix(
+                rows: rows, columns: columns, format: format, inputOrder: inputOrder, in: compute.heap)
             builder = Builder(matrix: matrix, kernels: compute.kernels)
         }
 
@@ -159,9 +168,10 @@ package final class PackedMatrix: @unchecked Sendable {
         tile * Self.tileRows..<min((tile + 1) * Self.tileRows, rows)
     }
 
-    /// Decodes a tile into `out`, `[16, columns]`.
+    /// Decodes a tile into `out`, `[16, columns]`, the inputs in the model's order.
     package func unpack(tile: Int, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         withUnsafePointer(to: view) { compute.kernels.pointee.unpack($0, Int64(tile), out, Int64(columns)) }
+        inputOrder?.restore(out, count: Self.tileRows)
     }
 
     /// The inverse of `Builder.store(tile:codes:scales:)`, of the formats that it takes.
@@ -196,8 +206,8 @@ package final class PackedMatrix: @unchecked Sendable {
             }
         }
 
-        /// Stores 16 rows of codes `[16, columns]` unchanged: int8 with the rows' largest magnitudes, F32 `[16]`, or
-        /// with F16 scales `[16, paddedColumns / 32]`; codebook indices with the blocks' largest magnitudes,
+        /// Stores 16 rows of codes `[16, columns]`, their inputs in the matrix's order, unchanged: int8 with the rows' largest magnitudes, F32 `[16]`, or
+        /// with F16 scales `[16, paddedColumns / 32]` or `/ 64`; codebook indices with the blocks' largest magnitudes,
         /// `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes; or numbers up to 15 with `[16, records]`.
         package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafeRawPointer) {
             withUnsafePointer(to: matrix.view) {

@@ -107,9 +107,9 @@ private func product(
     activations.floats.update(from: x, count: x.count)
     activations.refill(tokens: tokens)
     var out = [Float](repeating: .nan, count: tokens * matrix.rows)
-    out.withUnsafeMutableBufferPointer { out in
+    try out.withUnsafeMutableBufferPointer { out in
         guard let start = out.baseAddress else { return }
-        activations.multiply(
+        try activations.multiply(
             [Activations.Product(by: matrix, into: start, stride: matrix.rows)], on: compute)
     }
     return out

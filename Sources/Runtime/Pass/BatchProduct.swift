@@ -54,7 +54,7 @@ struct BatchProduct {
                 for (matrix, rows) in groups { try multiply(input, rows: rows, by: matrix, into: target) }
             }
         }
-        input.multiply(whole, on: compute)
+        try input.multiply(whole, on: compute)
         for target in targets {
             for part in parts {
                 guard let bias = target.linear(part.weights)?.bias else { continue }
@@ -97,7 +97,7 @@ struct BatchProduct {
             gathered.row(index).update(from: input.row(rows[index]), count: input.columns)
         }
         gathered.refill(tokens: rows.count)
-        gathered.multiply(
+        try gathered.multiply(
             [Activations.Product(by: matrix, into: results.floats, stride: matrix.rows)], on: compute)
         compute.parallel(rows.count) { index in
             target.row(rows[index]).update(
