@@ -5,7 +5,7 @@ package enum MatrixFormat: Sendable, Equatable {
     case f32
     case f16
     case bf16
-    /// Int8 codes with an F16 scale per 64 inputs.
+    /// Int8 codes with an F16 scale per 64 inputs: floats, rounded, or a checkpoint's codes, unchanged.
     case q8
     /// Int8 codes with the F32 largest magnitude of each row: bitsandbytes LLM.int8, unchanged.
     case q8Row
@@ -13,7 +13,7 @@ package enum MatrixFormat: Sendable, Equatable {
     case q4(Codebook)
     /// As `q4`, its scales held as 8-bit codes: bitsandbytes' double quantization, unchanged.
     case q4Nested(Codebook, ScaleNesting)
-    /// Int8 codes with an F16 scale per 32 inputs: GGUF's Q8_0, unchanged.
+    /// Int8 codes with an F16 scale per 32 inputs, unchanged: GGUF's Q8_0.
     case q8_0
     /// 4-bit codes with a scale and a minimum or a zero point per 32 inputs or more, unchanged.
     case affine(AffineScaling)
@@ -43,7 +43,7 @@ package enum MatrixFormat: Sendable, Equatable {
         }
     }
 
-    /// Whether a matrix can be made of floats; others take the codes that a checkpoint holds.
+    /// Whether a matrix can be made of floats; others take only the codes that a checkpoint holds.
     package var takesFloats: Bool {
         switch self {
         case .f32, .f16, .bf16, .q8, .q4: true

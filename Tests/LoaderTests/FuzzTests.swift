@@ -81,7 +81,7 @@ import Testing
             let checkpoint = try Checkpoint(files)
             if let blocks = try checkpoint.blocks("model.embed_tokens.weight") {
                 let source = try BlockWeights(blocks, rows: model.vocabularySize, columns: model.hiddenSize)
-                _ = try source.packed(as: .q8, on: compute)
+                for format in [.f32, source.nativeFormat] { _ = try source.packed(as: format, on: compute) }
             }
             _ = try TokenizerFiles.load(files)?.encode("ab c<t>", addingSpecialTokens: true)
         }
@@ -96,7 +96,8 @@ import Testing
         let accepted = try fuzz(matrix.json + matrix.tensors, seed: 7) { bytes in
             let weights = try QuantizedMatrix.weights(
                 json: Array(bytes[..<length]), tensors: Array(bytes[length...]))
-            _ = try weights?.packed(as: .q8, on: compute)
+            guard let weights else { return }
+            for format in [.f32, weights.nativeFormat] { _ = try weights.packed(as: format, on: compute) }
         }
         #expect((1..<Self.rounds).contains(accepted))
     }

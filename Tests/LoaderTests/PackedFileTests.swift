@@ -10,9 +10,11 @@ import Testing
         "bf16", "biases", "f16", "fp4", "fp4-double", "gqa-f32", "int8", "int8-biases", "nf4", "nf4-double",
         "nf4-double-ragged", "nf4-ragged", "nf4-storage-bf16", "nf4-tied", "old-config", "sharded",
         "source-odd",
-        "source-odd-int8", "tied-f32", "gguf-classic.gguf", "gguf-k.gguf", "gguf-split-00001-of-00003.gguf",
+        "source-odd-int8", "tied-f32", "gguf-classic.gguf", "gguf-k.gguf", "gguf-q8_0.gguf",
+        "gguf-split-00001-of-00003.gguf",
         "gptq-4", "gptq-8-asymmetric", "gptq-4-ordered", "gptq-dynamic", "awq-gemm", "awq-gemv",
-        "compressed-4-asymmetric", "compressed-mixed", "fp8-blocks", "fp8-exponents", "fp8-tensor",
+        "compressed-4-asymmetric", "compressed-4-ordered", "compressed-8", "compressed-mixed", "fp8-blocks",
+        "fp8-exponents", "fp8-tensor",
     ]
 
     @Test(arguments: bases) func aPackedBaseIsTheFoldersBitForBit(name: String) throws {

@@ -15,7 +15,10 @@ import dora_accuracy
     @Test(arguments: [
         "gqa-f32--dora-all-linear", "bf16--dora-qkv-bf16", "int8", "int8--dora-qkv-int8", "nf4--dora-all-nf4",
         "nf4-double--dora-qkv-nf4-double", "fp4--dora-qkv-fp4", "nf4-ragged--dora-all-nf4-ragged",
-        "gguf-classic.gguf--dora-all-gguf", "gguf-k.gguf",
+        "gguf-classic.gguf--dora-all-gguf", "gguf-k.gguf", "gguf-q4_k.gguf", "gguf-q4_k.gguf--dora-all-q4_k",
+        "gguf-q4_k.gguf--lora-all-q4_k", "gguf-q8_0.gguf", "gguf-q8_0.gguf--dora-all-q8_0",
+        "gguf-q8_0.gguf--lora-all-q8_0", "gptq-4-ordered", "gptq-4-ordered--dora-quantized", "gptq-dynamic",
+        "compressed-4-ordered", "compressed-8--dora-quantized",
     ]) func theDefaultPathStaysCloseToF32(name: String) throws {
         let golden = try GoldenCase.load(name)
         let exact = try TestModel(golden, storage: StorageOptions(weights: .f32, merged: .f32))

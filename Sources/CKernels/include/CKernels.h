@@ -166,7 +166,7 @@ typedef struct {
     // DK_Q4 wants an ascending codebook; DK_Q8_ROW, DK_Q4_NESTED, DK_Q8_0 and DK_A4 take codes only.
     void (*pack)(const dk_matrix *matrix, int64_t tile, const float *rows, int64_t columns);
     // Stores codes as a checkpoint holds them: [16][columns] int8 with float scales [16] (DK_Q8_ROW) or halves
-    // [16][padded_columns/32] (DK_Q8_0), codebook indices with scales [16][padded_columns/64], floats (DK_Q4) or their
+    // [16][padded_columns/32] (DK_Q8_0) or [16][padded_columns/64] (DK_Q8), codebook indices with scales [16][padded_columns/64], floats (DK_Q4) or their
     // codes (DK_Q4_NESTED), or codes from 0 to 15 with [16][groups] records, each number once (DK_A4).
     void (*pack_codes)(const dk_matrix *matrix, int64_t tile, const uint8_t *rows, const void *scales,
                        int64_t columns);

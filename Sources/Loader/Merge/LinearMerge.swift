@@ -81,11 +81,7 @@ struct LinearMerge {
 
     private func fill(tile: Int, into builder: PackedMatrix.Builder, on compute: Compute) -> Tally? {
         if let update { return merge(update, tile: tile, into: builder, on: compute) }
-        if format == source.nativeFormat {
-            source.storeNative(tile: tile, in: builder, on: compute)
-        } else {
-            source.storeDecoded(tile: tile, in: builder, on: compute)
-        }
+        source.storeDecoded(tile: tile, in: builder, on: compute)
         return nil
     }
 

@@ -2,7 +2,7 @@ import DoraTensor
 import DoraText
 
 /// Reading the matrices of a packed file. What a module's matrix is made of stands in the metadata: the format, for
-/// 4 bits also the type that V is rounded to, for nested scales the blocks of 64 weights in a group, for records of scales
+/// codes also the type that V is rounded to, for nested scales the blocks of 64 weights in a group, for records of scales
 /// their kind and the inputs of a group.
 extension PackedFile {
     /// The matrix of a linear module; nil when the file holds it in rows, or not at all.
@@ -21,6 +21,7 @@ extension PackedFile {
         case ("bf16", 1): (format, values) = (.bf16, .exact)
         case ("int8", 1): (format, values) = (.q8Row, .exact)
         case ("q8_0", 1): (format, values) = (.q8_0, .exact)
+        case ("q8_0", 2): (format, values) = (.q8_0, .tiles(roundedTo: try rounding(words[1], key)))
         case ("affine4", 4):
             let type = try rounding(words[1], key)
             (format, values) = (
@@ -28,6 +29,7 @@ extension PackedFile {
                 .tiles(roundedTo: type)
             )
         case ("q8", 1): (format, values) = (.q8, .rows(try rows()))
+        case ("q8", 2): (format, values) = (.q8, .tiles(roundedTo: try rounding(words[1], key)))
         case ("q4", 2):
             let fourBit = try fourBitValues(of: module, elementType: words[1], key)
             (format, values) = (.q4(fourBit.code.codebook), .fourBit(fourBit))
@@ -38,7 +40,7 @@ extension PackedFile {
         default: throw strange(key, expected: "a format", found: text)
         }
         let matrix = try PackedMatrix(
-            rows: module.outputs, columns: module.inputs, format: format,
+            rows: module.outputs, columns: module.inputs, format: format, inputOrder: order(of: module),
             mappedCodes: array(
                 .codes, of: module, format.codes(rows: module.outputs, columns: module.inputs)),
             scales: array(.scales, of: module, format.scales(rows: module.outputs, columns: module.inputs)))
@@ -61,6 +63,18 @@ extension PackedFile {
             throw strange(tensor.name, expected: "aligned elements", found: "an odd offset")
         }
         return shared
+    }
+
+    private func order(of module: ModuleInventory.Module) throws(LoadError) -> InputOrder? {
+        guard let tensor = tensors[Part.order.name(module.name)] else { return nil }
+        guard tensor.elementType == .i32, tensor.shape == [module.inputs],
+            let order = InputOrder(try tensor.integers().map { Int32(truncatingIfNeeded: $0) })
+        else {
+            throw strange(
+                tensor.name, expected: "I32 [\(module.inputs)], each input once",
+                found: "\(tensor.elementType.rawValue) \(TensorShape.describe(tensor.shape))")
+        }
+        return order
     }
 
     private func nesting(

@@ -43,6 +43,8 @@ package struct PackedFile: Sendable {
         case values
         /// Of nested scales.
         case map, maxima, offset
+        /// Of a matrix whose inputs do not stand in the model's order: which one is at each place.
+        case order
 
         func name(_ module: String) -> String { "\(module).\(rawValue)" }
     }

@@ -13,7 +13,11 @@ struct PackedMatrixRecord {
     var description: String {
         let rounding = (source.fourBitValues?.elementType ?? .f32).rawValue
         return switch format {
-        case .f32, .f16, .bf16, .q8, .q8Row, .q8_0: format.name
+        case .f32, .f16, .bf16, .q8Row: format.name
+        case .q8 where !isExact: format.name
+        case .q8_0 where source.codeRounding == .f32: format.name
+        // Codes of a checkpoint.
+        case .q8, .q8_0: "\(format.name) \(source.codeRounding.rawValue)"
         case .affine(let scaling):
             "affine4 \(source.codeRounding.rawValue) \(scaling.record.rawValue) \(scaling.group)"
         case .q4: "q4 \(rounding)"
@@ -29,6 +33,11 @@ struct PackedMatrixRecord {
         for (part, values) in tables {
             tensors.append(PackedTensor(name: part.name(module), elementType: .f32, shape: [values.count]))
         }
+        if let order {
+            tensors.append(
+                PackedTensor(
+                    name: PackedFile.Part.order.name(module), elementType: .i32, shape: [order.inputs.count]))
+        }
         return tensors
     }
 
@@ -41,7 +50,10 @@ struct PackedMatrixRecord {
         for (part, values) in tables {
             try values.withUnsafeBytes { try writer.write(part.name(module), $0) }
         }
+        try order?.inputs.withUnsafeBytes { try writer.write(PackedFile.Part.order.name(module), $0) }
     }
+
+    private var order: InputOrder? { source.inputOrder(in: format) }
 
     /// What a 4-bit matrix needs beside codes and scales.
     private var tables: [(PackedFile.Part, [Float])] {

@@ -32,6 +32,8 @@ package struct PackedWeights: WeightSource {
         if case .rows(let source) = values { source.nativeFormat } else { matrix.format }
     }
 
+    package var inputOrder: InputOrder? { matrix.inputOrder }
+
     package func isExact(in format: MatrixFormat) -> Bool {
         if case .rows(let source) = values { source.isExact(in: format) } else { format == matrix.format }
     }

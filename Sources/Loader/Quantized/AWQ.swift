@@ -70,8 +70,7 @@ struct AWQ: CheckpointFormat {
                 isTransposed: layout.isTransposed,
                 advice: "check version and group_size of quantization_config"),
             zeros: .packed(try integers(tensors.required("qzeros"), columns: width)),
-            groups: .neighbours(size), in: tensors
-        ).stored
+            groups: .neighbours(size), in: tensors)
     }
 
     /// `calculate_zeros_width` of autoawq, in groups.

@@ -50,7 +50,7 @@ struct CompressedTensors: CheckpointFormat {
         }
         let reader = Reader(tensors: tensors, scheme: scheme)
         switch scheme.storage {
-        case .packed: return try reader.packed().stored
+        case .packed: return try reader.packed()
         case .bytes: return try reader.bytes()
         case .floats: return try reader.floats()
         }
@@ -101,7 +101,7 @@ struct CompressedTensors: CheckpointFormat {
                 zeros: try zeros(bits: bits, groups: count), groups: groups, in: tensors)
         }
 
-        private func groups() throws(LoadError) -> (GroupedWeights.Groups, count: Int) {
+        private func groups() throws(LoadError) -> (InputGroups, count: Int) {
             let columns = max(1, tensors.columns)
             guard case .group(let size) = scheme.strategy else { return (.neighbours(columns), 1) }
             let count = columns.roundedUp(to: size) / size

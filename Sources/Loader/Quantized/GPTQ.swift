@@ -99,26 +99,31 @@ struct GPTQ: CheckpointFormat {
         let groupCount = scales.shape.first ?? 0
         let groups = try groups(tensors, size: own?.groupSize ?? groupSize, count: groupCount)
         let zeros = try tensors.required("qzeros")
-        try checkVersion(zeros, bits: bits)
         return try GroupedWeights(
             codes: codes,
             scales: GroupScales(
                 scales, rows: tensors.rows, groups: groupCount, isTransposed: true, advice: advice),
-            zeros: .packed(
-                PackedIntegers(
-                    zeros, rows: tensors.rows, columns: groupCount,
-                    layout: .init(
-                        bits: bits, axis: .rows, isTransposed: true,
-                        addend: version == .first ? Self.ones(bits: bits) : 0),
-                    advice: advice)),
-            groups: groups, in: tensors
-        ).stored
+            zeros: self.zeros(zeros, rows: tensors.rows, groups: groupCount, bits: bits, advice: advice),
+            groups: groups, in: tensors)
+    }
+
+    private func zeros(
+        _ tensor: TensorView, rows: Int, groups: Int, bits: Int, advice: String
+    ) throws(LoadError) -> GroupedWeights.Zeros {
+        let packed = try PackedIntegers(
+            tensor, rows: rows, columns: groups,
+            layout: .init(
+                bits: bits, axis: .rows, isTransposed: true,
+                addend: version == .first ? Self.ones(bits: bits) : 0),
+            advice: advice)
+        if isSymmetric, try hasMiddles(tensor, bits: bits) { return .constant(1 << UInt8(bits - 1)) }
+        return .packed(packed)
     }
 
     /// As the file lists them, if it does.
     private func groups(
         _ tensors: ModuleTensors, size: Int, count: Int
-    ) throws(LoadError) -> GroupedWeights.Groups {
+    ) throws(LoadError) -> InputGroups {
         let neighbours = size > 0 ? size : max(1, tensors.columns)
         guard let listed = tensors["g_idx"], listed.count > 0 else {
             if isOrderedByActivation { _ = try tensors.required("g_idx") }
@@ -142,25 +147,21 @@ struct GPTQ: CheckpointFormat {
         return isPlain && groupCount == count ? .neighbours(neighbours) : .listed(indices.map { Int32($0) })
     }
 
-    /// Symmetric codes have one zero point, which tells the version; configurations are wrong about it at times.
-    private func checkVersion(_ zeros: TensorView, bits: Int) throws(LoadError) {
-        guard isSymmetric, zeros.elementType == .i32 else { return }
+    /// Whether each zero point is the one of symmetric codes, which tells the version; configurations are wrong about it
+    /// at times.
+    private func hasMiddles(_ zeros: TensorView, bits: Int) throws(LoadError) -> Bool {
         let middle = Self.ones(bits: bits) << UInt32(bits - 1)
         let first = middle &- Self.ones(bits: bits)
-        let (stored, other) = version == .first ? (middle, Version.second) : (first, Version.first)
-        let isOther = zeros.withBytes { bytes in
-            zeros.count > 0
-                && (0..<zeros.count).allSatisfy { index in
-                    let word = bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
-                    return UInt32(littleEndian: word) == stored
-                }
-        }
-        guard !isOther else {
+        let isFirst = version == .first
+        guard !zeros.isFilled(with: isFirst ? first : middle) else { return true }
+        guard !zeros.isFilled(with: isFirst ? middle : first) else {
+            let other = isFirst ? Version.second : Version.first
             throw LoadError(
                 .mismatch, file: zeros.file, field: zeros.name,
                 "its zero points are those of \(other.rawValue), and checkpoint_format says \(version.rawValue)",
                 advice: "set checkpoint_format of quantization_config to \(other.rawValue)")
         }
+        return false
     }
 
     /// A one in each place of a word.
@@ -183,4 +184,17 @@ struct GPTQ: CheckpointFormat {
         "model_file_base_name", "quantizer", "awq_gemm_checkpoint", "offload_to_disk",
         "offload_to_disk_path", "hyb_act", "v2", "v2_alpha", "v2_memory_device", "device",
     ]
+}
+
+extension TensorView {
+    /// Whether all words are one and the same.
+    fileprivate func isFilled(with word: UInt32) -> Bool {
+        withBytes { bytes in
+            count > 0
+                && (0..<count).allSatisfy { index in
+                    UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+                        == word
+                }
+        }
+    }
 }

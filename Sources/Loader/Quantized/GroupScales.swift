@@ -11,6 +11,19 @@ struct GroupScales: Sendable {
     /// The type of the products with them.
     var elementType: ElementType { tensor.elementType }
 
+    /// Whether F16 holds every one of them.
+    var fitHalf: Bool {
+        if tensor.elementType == .f16 { return true }
+        let stretch = 4096
+        return withUnsafeTemporaryAllocation(of: Float.self, capacity: stretch) { buffer in
+            Swift.stride(from: 0, to: tensor.count, by: stretch).allSatisfy { first in
+                let count = min(stretch, tensor.count - first)
+                tensor.convert(first..<first + count, into: buffer)
+                return buffer.prefix(count).allSatisfy { Float(Float16($0)) == $0 }
+            }
+        }
+    }
+
     /// - Parameters:
     ///   - width: groups that lie in a row, if there are more than mean something.
     ///   - isTransposed: whether they lie as `[groups, rows]`.

@@ -2,16 +2,9 @@ package import DoraTensor
 import DoraText
 
 /// Integer codes with a scale and a zero point for each group of a row's inputs, as GPTQ, AWQ and compressed-tensors hold
-/// matrices: V = (code - zero) * scale, rounded to the type of the scales, because the libraries multiply in it.
-package struct GroupedWeights: WeightSource {
-    /// Which inputs share a scale.
-    enum Groups: Sendable {
-        /// As many neighbours.
-        case neighbours(Int)
-        /// The group of each input: GPTQ's `g_idx`, where inputs were quantized in the order of their activations.
-        case listed([Int32])
-    }
-
+/// matrices: V = (code - zero) * scale, rounded to the type of the scales, because the libraries multiply in it. The
+/// kernels compute with what is not rounded; where they have no format for the codes they become Q8.
+package struct GroupedWeights: CodedWeights {
     enum Zeros: Sendable {
         /// The same everywhere.
         case constant(UInt8)
@@ -21,23 +14,18 @@ package struct GroupedWeights: WeightSource {
 
     package let rows: Int
     package let columns: Int
-    let codes: PackedIntegers
-    let scales: GroupScales
-    let zeros: Zeros
-    let groups: Groups
+    private let codes: PackedIntegers
+    private let scales: GroupScales
+    private let zeros: Zeros
+    private let groups: InputGroups
+    private let storage: GroupStorage?
 
     /// - Throws: `LoadError` `.mismatch` when the groups are not those that there are scales for.
     init(
-        codes: PackedIntegers, scales: GroupScales, zeros: Zeros, groups: Groups, in tensors: ModuleTensors
+        codes: PackedIntegers, scales: GroupScales, zeros: Zeros, groups: InputGroups,
+        in tensors: ModuleTensors
     ) throws(LoadError) {
-        let count: Int
-        switch groups {
-        case .neighbours(let size): count = size > 0 ? codes.columns.roundedUp(to: size) / size : 0
-        case .listed(let list):
-            let isInRange = list.allSatisfy { $0 >= 0 && Int($0) < scales.groups }
-            count = list.count == codes.columns && isInRange ? scales.groups : 0
-        }
-        guard count == scales.groups else {
+        guard groups.count(columns: codes.columns, limit: scales.groups) == scales.groups else {
             throw LoadError(
                 .mismatch, file: tensors.checkpoint.folder, field: tensors.module,
                 "its \(codes.columns) inputs do not make the \(scales.groups) groups that there are scales for",
@@ -49,27 +37,29 @@ package struct GroupedWeights: WeightSource {
         self.scales = scales
         self.zeros = zeros
         self.groups = groups
+        storage = GroupStorage(
+            bits: codes.bits, columns: codes.columns, groups: groups, zeros: zeros, scales: scales)
     }
 
-    package var nativeFormat: MatrixFormat { .q8 }
+    package var nativeFormat: MatrixFormat { storage?.format ?? .q8 }
+    package var inputOrder: InputOrder? { storage?.order }
+    package var codeRounding: ElementType { scales.elementType }
 
-    package func isExact(in format: MatrixFormat) -> Bool { format == .f32 }
+    package func isExact(in format: MatrixFormat) -> Bool { format == .f32 || format == storage?.format }
 
     package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
-        let (codeCount, groupCount) = (rows.count * columns, rows.count * scales.groups)
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: codeCount + groupCount) { bytes in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: groupCount) { floats in
-                guard let codes = bytes.baseAddress, let scales = floats.baseAddress else { return }
-                let zeros = codes + codeCount
-                readCodes(rows: rows, into: codes)
-                readGroups(rows: rows, scales: scales, zeros: zeros)
+        let count = rows.count * columns
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { memory in
+            guard let codes = memory.baseAddress else { return }
+            self.codes.read(rows: rows, into: codes)
+            withGroups(of: rows) { scales, zeros in
                 for row in 0..<rows.count {
                     let first = row * self.scales.groups
                     decodeRow(codes + row * columns, scales + first, zeros + first, into: out + row * columns)
                 }
             }
         }
-        scales.elementType.round(out, count: codeCount, on: compute)
+        codeRounding.round(out, count: count, on: compute)
     }
 
     private func decodeRow(
@@ -94,20 +84,51 @@ package struct GroupedWeights: WeightSource {
         }
     }
 
-    /// `[rows.count, columns]`
-    package func readCodes(rows: Range<Int>, into out: UnsafeMutablePointer<UInt8>) {
-        codes.read(rows: rows, into: out)
+    package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
+        if storage == nil {
+            storeDecoded(tile: tile, in: builder, on: compute)
+        } else {
+            storeCodes(tile: tile, in: builder)
+        }
     }
 
-    /// Scales and zero points, `[rows.count, groups]`.
-    package func readGroups(
-        rows: Range<Int>, scales: UnsafeMutablePointer<Float>, zeros: UnsafeMutablePointer<UInt8>
+    func readCodes(
+        rows: Range<Int>, into codes: UnsafeMutablePointer<UInt8>, scales: UnsafeMutableRawPointer
     ) {
-        let groups = self.scales.groups
-        self.scales.read(rows: rows, into: scales)
-        switch self.zeros {
-        case .constant(let zero): zeros.update(repeating: zero, count: rows.count * groups)
-        case .packed(let packed) where packed.columns == groups: packed.read(rows: rows, into: zeros)
+        guard let storage else { return }
+        self.codes.read(rows: rows, into: codes)
+        storage.arrange(codes, rows: rows.count, columns: columns)
+        let scaleBytes = storage.format.scaleBytes(columns: columns)
+        withGroups(of: rows) { values, zeros in
+            for row in 0..<rows.count {
+                let first = row * self.scales.groups
+                storage.writeRecords(
+                    scales: values + first, zeros: zeros + first, columns: columns,
+                    into: scales + row * scaleBytes)
+            }
+        }
+    }
+
+    /// Calls `body` with scales and zero points, `[rows.count, groups]`.
+    private func withGroups(
+        of rows: Range<Int>, _ body: (UnsafePointer<Float>, UnsafePointer<UInt8>) -> Void
+    ) {
+        let count = rows.count * scales.groups
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { values in
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { zeros in
+                guard let values = values.baseAddress, let zeros = zeros.baseAddress else { return }
+                scales.read(rows: rows, into: values)
+                readZeros(rows: rows, into: zeros)
+                body(values, zeros)
+            }
+        }
+    }
+
+    private func readZeros(rows: Range<Int>, into out: UnsafeMutablePointer<UInt8>) {
+        let groups = scales.groups
+        switch zeros {
+        case .constant(let zero): out.update(repeating: zero, count: rows.count * groups)
+        case .packed(let packed) where packed.columns == groups: packed.read(rows: rows, into: out)
         case .packed(let packed):
             // What is behind the last group means nothing.
             let width = packed.columns
@@ -115,14 +136,10 @@ package struct GroupedWeights: WeightSource {
                 guard let wide = wide.baseAddress else { return }
                 packed.read(rows: rows, into: wide)
                 for row in 0..<rows.count {
-                    (zeros + row * groups).update(from: wide + row * width, count: groups)
+                    (out + row * groups).update(from: wide + row * width, count: groups)
                 }
             }
         }
-    }
-
-    package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
-        storeDecoded(tile: tile, in: builder, on: compute)
     }
 
     /// Rows of a transposed matrix are spread over all its pages, which go behind the last.
@@ -131,16 +148,5 @@ package struct GroupedWeights: WeightSource {
         codes.dropPages()
         scales.dropPages()
         if case .packed(let zeros) = zeros { zeros.dropPages() }
-    }
-}
-
-extension GroupedWeights: AffineCodes {
-    /// In the kernels' own format where they have one for such codes and groups, else to be rounded to Q8.
-    var stored: any WeightSource {
-        guard codes.bits == 4, case .neighbours(let size) = groups else { return self }
-        let isSymmetric = if case .constant(8) = zeros { true } else { false }
-        return AffineWeights(
-            self, rows: rows, columns: columns, group: size, scaleType: scales.elementType,
-            isSymmetric: isSymmetric, roundedTo: scales.elementType) ?? self
     }
 }

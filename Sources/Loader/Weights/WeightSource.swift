@@ -7,11 +7,13 @@ package protocol WeightSource: Sendable {
     var columns: Int { get }
     /// The format that stores the matrix as the checkpoint holds it, or comes closest to it.
     var nativeFormat: MatrixFormat { get }
+    /// The order in which `storeNative` leaves a row's inputs; nil for that of V.
+    var inputOrder: InputOrder? { get }
     /// Whether a matrix stored in the format stands for exactly V.
     func isExact(in format: MatrixFormat) -> Bool
     /// What the codes of `nativeFormat` stand for where that has 4 bits; elsewhere the tiles say it all.
     var fourBitValues: FourBitValues? { get }
-    /// The type that V is rounded to where `nativeFormat` holds codes, scales and zero points; F32 rounds nothing.
+    /// The type that V is rounded to where `nativeFormat` holds the checkpoint's codes and scales; F32 rounds nothing.
     var codeRounding: ElementType { get }
     /// The matrix as it lies in a packed file already; nil where it has to be packed.
     var stored: PackedMatrix? { get }
@@ -27,6 +29,7 @@ extension WeightSource {
     package var fourBitValues: FourBitValues? { nil }
     package var codeRounding: ElementType { .f32 }
     package var stored: PackedMatrix? { nil }
+    package var inputOrder: InputOrder? { nil }
     package func isExact(in format: MatrixFormat) -> Bool { format == nativeFormat }
 
     /// The rows of a tile that exist.
@@ -41,8 +44,9 @@ extension WeightSource {
         if let stored, stored.format == format { return stored }
         // What a thread still read when its stretch was dropped goes at the end.
         defer { dropPages(rows: 0..<rows) }
-        return try PackedMatrix.build(rows: rows, columns: columns, format: format, on: compute) {
-            tile, builder in
+        return try PackedMatrix.build(
+            rows: rows, columns: columns, format: format, inputOrder: inputOrder(in: format), on: compute
+        ) { tile, builder in
             if format == nativeFormat {
                 storeNative(tile: tile, in: builder, on: compute)
             } else {
@@ -51,6 +55,9 @@ extension WeightSource {
             dropPages(behindTile: tile)
         }
     }
+
+    /// The order of the inputs of a matrix stored in the format.
+    func inputOrder(in format: MatrixFormat) -> InputOrder? { format == nativeFormat ? inputOrder : nil }
 
     /// Stores one tile of V, rounded to the builder's format.
     package func storeDecoded(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {

@@ -1,0 +1,12 @@
+import DoraTensor
+
+extension ElementType {
+    /// Rounds to F16 or BF16; other types leave F32 as it is.
+    func round(_ values: UnsafeMutablePointer<Float>, count: Int, on compute: Compute) {
+        switch self {
+        case .f16: compute.roundToHalf(values, count: count)
+        case .bf16: for index in 0..<count { values[index] = values[index].roundedToBrain }
+        default: break
+        }
+    }
+}
