@@ -170,30 +170,54 @@ package struct TokenizerConfiguration: Sendable {
 }
 
 extension AddedTokens {
-    /// The reference ignores the ids that the files give: a token that the vocabulary has keeps its id, any other gets
-    /// the next free one. Files in which that differs from what they say are refused.
-    init(
-        _ declared: [TokenizerConfiguration.DeclaredToken], vocabulary: Vocabulary, normalizer: Normalizer?
+    /// Adds those that are not there yet, by their spellings. The reference ignores the ids that the files give: a token
+    /// that the vocabulary has keeps its id, any other gets the next free one. Files in which that differs from what they
+    /// say are refused.
+    /// - Parameter replaces: whether tokens with ids that are there already become as declared.
+    mutating func add(
+        _ declared: [TokenizerConfiguration.DeclaredToken], replaces: Bool, vocabulary: Vocabulary,
+        normalizer: Normalizer?
     ) throws(LoadError) {
-        self.init()
-        var next = vocabulary.size
-        for declaration in declared where !declaration.token.content.isEmpty {
-            var token = declaration.token
-            let known = vocabulary.id(of: token.content) ?? tokens.first { $0.content == token.content }?.id
-            token.id = known ?? next
+        var all = AddedTokens()
+        // What was special stays so.
+        all.specialSpellings = specialSpellings
+        let listed = declared.reduce(into: [[UInt8]: TokenizerConfiguration.DeclaredToken]()) {
+            if $1.id != nil, replaces { $0[$1.token.content] = $1 }
+        }
+        for token in tokens {
+            guard let declaration = listed[token.content] else {
+                _ = all.add(token, normalizer: normalizer)
+                continue
+            }
+            try all.add(declaration, id: token.id, normalizer: normalizer)
+        }
+        var next = (tokens.map { $0.id + 1 } + [vocabulary.size]).max() ?? 0
+        var contents = Set(tokens.map(\.content))
+        for declaration in declared
+        where !declaration.token.content.isEmpty && contents.insert(declaration.token.content).inserted {
+            let known = vocabulary.id(of: declaration.token.content)
+            try all.add(declaration, id: known ?? next, normalizer: normalizer)
             if known == nil { next += 1 }
-            guard declaration.id ?? token.id == token.id else {
-                throw LoadError(
-                    .malformed, file: declaration.file, field: declaration.field,
-                    expected: "the id \(token.id), which the reference library gives it",
-                    found: declaration.id.map { "\($0)" } ?? "nothing",
-                    advice: "save the tokenizer again with transformers, or add a tokenizer.json")
-            }
-            if let clash = add(token, normalizer: normalizer) {
-                throw LoadError(
-                    .malformed, file: declaration.file, field: declaration.field,
-                    "another added token has the same \(clash)")
-            }
+        }
+        self = all
+    }
+
+    private mutating func add(
+        _ declaration: TokenizerConfiguration.DeclaredToken, id: Int, normalizer: Normalizer?
+    ) throws(LoadError) {
+        var token = declaration.token
+        token.id = id
+        guard declaration.id ?? id == id else {
+            throw LoadError(
+                .malformed, file: declaration.file, field: declaration.field,
+                expected: "the id \(id), which the reference library gives it",
+                found: declaration.id.map { "\($0)" } ?? "nothing",
+                advice: "save the tokenizer again with transformers, or add a tokenizer.json")
+        }
+        if let clash = add(token, normalizer: normalizer) {
+            throw LoadError(
+                .malformed, file: declaration.file, field: declaration.field,
+                "another added token has the same \(clash)")
         }
     }
 }

@@ -1,8 +1,8 @@
 /// A tokenizer as `tokenizer.json` describes it, step by step: added tokens, normalizer, pre-tokenizer, model,
 /// post-processor, and back through the decoder.
 ///
-/// The reference is the `tokenizers` library on the same file (0.23), not the classes that transformers rebuilds
-/// from its parts.
+/// The reference is the `tokenizers` library on the same file (0.23), with the tokens that the configuration adds to it, not
+/// the classes that transformers rebuilds from its parts.
 package struct PipelineTokenizer: Tokenizer {
     var model: any SubwordModel
     var added = AddedTokens()
@@ -14,6 +14,17 @@ package struct PipelineTokenizer: Tokenizer {
 
     package var vocabularySize: Int {
         (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
+    }
+
+    /// Adds the tokens that the configuration declares and the tokenizer's own file does not know, or knows otherwise.
+    ///
+    /// Source: transformers `tokenization_utils_tokenizers.py`, `TokenizersBackend.__init__`.
+    /// - Throws: `LoadError` where a token's id is not the one that the reference gives it.
+    package mutating func add(_ configuration: TokenizerConfiguration) throws(LoadError) {
+        try added.add(
+            configuration.declaredTokens(others: []),
+            replaces: TokenizerConfiguration.listsTokens(configuration.fields), vocabulary: model.vocabulary,
+            normalizer: normalizer)
     }
 
     package func encode(_ text: String, addingSpecialTokens: Bool) -> [Int] {
