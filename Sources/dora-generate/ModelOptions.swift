@@ -85,6 +85,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")
     var kv: ModelSettings.Cache?
 
+    @Option(
+        help: ArgumentHelp(
+            "Tokens to guess in a step, which changes no answer: off, or at most so many. Default: 15.",
+            valueName: "off|n"))
+    var speculate: String?
+
     @Option(help: "Threads to compute with. Default: the cores that this process may use.")
     var threads: Int?
 
@@ -95,7 +101,7 @@ struct ModelOptions: ParsableArguments {
     var isGiven: Bool {
         model != nil || adapterRoot != nil || chatTemplate != nil || tokenizer != nil || context != nil
             || quantize != nil || acceptOtherBase
-            || kv != nil
+            || kv != nil || speculate != nil
             || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
     }
@@ -103,6 +109,9 @@ struct ModelOptions: ParsableArguments {
     func validate() throws {
         if !adapterScale.isFinite { throw ValidationError("--adapter-scale must be a number") }
         if adapterScale != 1, adapter == nil { throw ValidationError("--adapter-scale needs --adapter") }
+        if let speculate, GuessLimit.read(speculate) == nil {
+            throw ValidationError("--speculate must be \(GuessLimit.wanted)")
+        }
         if let context, context < 1 { throw ValidationError("--context must be at least 1") }
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
     }
@@ -147,6 +156,7 @@ struct ModelOptions: ParsableArguments {
             activations: activations, context: context, threads: threads, chatTemplate: chatTemplate,
             tokenizer: try tokenizer.map { text throws(LoadError) in try places.tokenizer(text) })
         settings.acceptsOtherBase = acceptOtherBase
+        settings.guesses = speculate.flatMap(GuessLimit.read) ?? settings.guesses
         return settings
     }
 }

@@ -31,6 +31,11 @@ struct ModelFlags: ParsableArguments {
     var kv: String?
     @Option(
         help: ArgumentHelp(
+            "Tokens to guess in a step, which changes no answer: off, or at most so many. Default: 15.",
+            valueName: "off|n"))
+    var speculate: String?
+    @Option(
+        help: ArgumentHelp(
             "Chat template to use in place of the adapters' and the model's.", valueName: "file"))
     var chatTemplate: String?
     @Option(
@@ -46,7 +51,7 @@ struct ModelFlags: ParsableArguments {
     var values: [ServerOption: [String]] {
         [
             .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
-            .head: list(head), .activations: list(activations), .kv: list(kv),
+            .head: list(head), .activations: list(activations), .kv: list(kv), .speculate: list(speculate),
             .chatTemplate: list(chatTemplate), .tokenizer: list(tokenizer), .threads: list(threads),
         ]
     }

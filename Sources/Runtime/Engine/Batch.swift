@@ -35,6 +35,8 @@ struct Batch {
         /// Whether it has memory only for the tokens that there are, so that it may have to make room (`Batch+Memory`).
         let grows: Bool
         var isPaused = false
+        /// How likely it repeats itself.
+        var repeats: Likelihood
         var reportedTokens = 0
         var failure: EngineError?
 
@@ -58,17 +60,24 @@ struct Batch {
     var paused: [Running] = []
     var preemptions = 0
     var prefixes: PrefixCache
+    var speculation: Speculation
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
 
-    /// - Parameter bytes: of what is kept of sequences.
-    init(pass: ForwardPass, context: Int, maximumSequences: Int, bytes: Int) {
+    /// - Parameters:
+    ///   - bytes: of what is kept of sequences.
+    ///   - guesses: of a sequence in a step, at most.
+    init(
+        pass: ForwardPass, context: Int, maximumSequences: Int, bytes: Int,
+        guesses: Int = Speculation.standardLimit
+    ) {
         self.pass = pass
         self.context = context
         self.maximumSequences = maximumSequences
         budget = StateBudget(geometry: pass.geometry, step: pass.chunk, bytes: bytes)
         positions = budget.positions(atMost: context)
         prefixes = PrefixCache(pass.geometry)
+        speculation = Speculation(limit: guesses)
     }
 
     var count: Int { running.count + paused.count }
@@ -105,7 +114,8 @@ struct Batch {
                 sequence: sequence(of: work, by: model, state: state),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: state.count,
-                charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows))
+                charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows,
+                repeats: speculation.likelihood(of: waiting.adapter)))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
@@ -167,13 +177,17 @@ struct Batch {
         // Of which sequence each part is, and which of its parts.
         var places: [(index: Int, part: Int)] = []
         var parts: [StepPart] = []
-        for (index, count) in shares() {
+        let shares = shares()
+        let guessing = guess(beside: shares)
+        for (index, count) in shares {
             do {
                 let own = try running[index].sequence.nextParts(atMost: count, on: pass)
                 places += own.indices.map { (index, $0) }
                 parts += own
             } catch { running[index].failure = EngineError(error) }
         }
+        let isDecoding = shares.allSatisfy { running[$0.index].sequence.isDecoding }
+        let start = ContinuousClock.now
         do {
             try pass.step(parts) { part, token, logits in
                 accept(logits, running: places[part].index, part: places[part].part, token: token)
@@ -181,6 +195,12 @@ struct Batch {
         } catch {
             for place in places { running[place.index].failure = EngineError(error) }
         }
+        if isDecoding {
+            speculation.record(
+                rows: parts.reduce(0) { $0 + $1.tokens.count }, seconds: (ContinuousClock.now - start).seconds
+            )
+        }
+        settle(guessing)
         for index in running.indices where running[index].rotation != nil && running[index].hasMoreToShare {
             var sequence = running[index]
             share(&sequence)
@@ -283,6 +303,7 @@ struct Batch {
         }
         if isCancelled { completion.finishReason = .cancelled }
         report(rest, of: &ended)
+        speculation.remember(prompt: ended.prompt, text: completion.tokenIDs, of: ended.adapter)
         let reply = EngineReply(
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
             prompt: ended.prompt, language: ended.language, cachedTokens: ended.cachedTokens,

@@ -16,6 +16,8 @@ package final class Engine: Sendable {
         /// Positions of one sequence; nil for the model's own maximum.
         package var context: Int?
         package var halfCache = true
+        /// Tokens that a sequence guesses in a step, at most; 0 for none.
+        package var guesses = ModelSettings.standardGuesses
         package var secondTerms = SecondTerms.peaks
         /// Bytes of keys and values.
         package var keyValueBytes = 1 << 30

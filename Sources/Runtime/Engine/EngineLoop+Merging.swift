@@ -90,7 +90,7 @@ extension EngineLoop {
     /// Makes room for what a load will hold.
     private mutating func charge(_ ticket: AdapterRegistry.Ticket, bytes: Int) throws(EngineError) {
         for evicted in try registry.charge(ticket, bytes: bytes) {
-            batch.prefixes.drop(evicted)
+            batch.forget(evicted)
             options.notice(.evicted(evicted))
         }
     }
@@ -137,8 +137,7 @@ extension EngineLoop {
         options.notice(
             .loaded(
                 identity, digest: pending.digest, bytes: report.bytes,
-                seconds: Double(pending.time.components.seconds) + Double(pending.time.components.attoseconds)
-                    * 1e-18,
+                seconds: pending.time.seconds,
                 warnings: report.warnings))
         serve(pending.ticket, identity)
     }

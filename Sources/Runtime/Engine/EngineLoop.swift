@@ -54,7 +54,7 @@ struct EngineLoop {
             root: options.root)
         batch = Batch(
             pass: pass, context: context, maximumSequences: options.maximumSequences,
-            bytes: options.keyValueBytes)
+            bytes: options.keyValueBytes, guesses: options.guesses)
     }
 
     /// Returns when the engine is no longer wanted.
@@ -225,7 +225,7 @@ struct EngineLoop {
     }
 
     mutating func forget(_ adapter: AdapterIdentity) {
-        batch.prefixes.drop(adapter)
+        batch.forget(adapter)
         options.notice(.freed(adapter))
     }
 
@@ -238,6 +238,8 @@ struct EngineLoop {
         now.keyValueBytes = batch.usedBytes
         now.keptKeyValueBytes = batch.keptBytes
         now.preemptions = batch.preemptions
+        now.guessedTokens = batch.speculation.guessed
+        now.acceptedTokens = batch.speculation.accepted
         now.firstTokenSeconds = batch.firstTokenSeconds
         now.tokenSeconds = batch.tokenSeconds
         now.residents = registry.served

@@ -60,6 +60,10 @@ struct ServerMetrics: Sendable {
         text.counter(
             "dora_preemptions_total", "How often a running request made room for an older one.",
             statistics.preemptions)
+        text.counter(
+            "dora_guessed_tokens_total", "Tokens guessed before they were made.", statistics.guessedTokens)
+        text.counter(
+            "dora_accepted_tokens_total", "Guessed tokens that were right.", statistics.acceptedTokens)
     }
 
     private func writeRequests(to text: inout MetricsText) {

@@ -80,6 +80,8 @@ struct StatsResult: Encodable {
     let prompt_tokens: Int
     let cached_tokens: Int
     let generated_tokens: Int
+    let guessed_tokens: Int
+    let accepted_tokens: Int
     let steps: Int
     let preemptions: Int
     let merges: Int
@@ -98,6 +100,8 @@ struct StatsResult: Encodable {
         prompt_tokens = statistics.promptTokens
         cached_tokens = statistics.cachedTokens
         generated_tokens = statistics.generatedTokens
+        guessed_tokens = statistics.guessedTokens
+        accepted_tokens = statistics.acceptedTokens
         steps = statistics.steps
         preemptions = statistics.preemptions
         merges = statistics.merges

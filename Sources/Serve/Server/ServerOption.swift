@@ -8,6 +8,7 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case adapterScale = "adapter-scale"
     case defaultAdapter = "default-adapter"
     case acceptOtherBase = "accept-other-base"
+    case speculate
     case maximumSequences = "max-sequences"
     case maximumQueue = "max-queue"
     case maximumConnections = "max-connections"

@@ -47,6 +47,7 @@ package struct ServerSettings: Sendable {
             tokenizer: try options.string(.tokenizer).map { text throws(LoadError) in
                 try places.tokenizer(text)
             })
+        model.guesses = try options.value(.speculate, GuessLimit.wanted, GuessLimit.read) ?? model.guesses
         model.acceptsOtherBase = try options.flag(.acceptOtherBase)
         try readRoot(options)
         addresses = try options.addresses(.listen)
