@@ -21,7 +21,8 @@ struct Lobby: Sendable {
         let addresses =
             settings.addresses.map { ($0, isGuarded: true) }
             + settings.metricsAddresses.map { ($0, isGuarded: false) }
-        let doors = addresses.map { _ in Door {
+        let doors = addresses.map { _ in
+            Door {
                 if guests.admit($0) { try HTTPServer.openLoading($0, settings.limits) }
             }
         }
