@@ -34,9 +34,13 @@ struct Batch {
         let rotation: Int?
         /// Whether it has memory only for the tokens that there are, so that it may have to make room (`Batch+Memory`).
         let grows: Bool
+        /// Of the sequences, in the order in which they were taken in.
+        let number: Int
         var isPaused = false
         /// How likely it repeats itself.
         var repeats: Likelihood
+        /// Whether it sits a step out, until there is memory for its next token.
+        var isWaiting = false
         var reportedTokens = 0
         var failure: EngineError?
 
@@ -58,7 +62,12 @@ struct Batch {
     var running: [Running] = []
     /// Those that had to make room for older ones; the oldest first.
     var paused: [Running] = []
+    /// How many were taken in since one of these went on.
+    var overtakers = 0
+    /// Whether memory came free since that was tried.
+    var hasEnded = false
     var preemptions = 0
+    private var admissions = 0
     var prefixes: PrefixCache
     var speculation: Speculation
     private(set) var firstTokenSeconds = Histogram()
@@ -80,14 +89,15 @@ struct Batch {
         speculation = Speculation(limit: guesses)
     }
 
-    var count: Int { running.count + paused.count }
     var isEmpty: Bool { running.isEmpty && paused.isEmpty }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
     mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel)
         -> Bool
     {
-        guard paused.isEmpty, running.count < maximumSequences else { return false }
+        guard running.count < maximumSequences, paused.isEmpty || overtakers < maximumSequences else {
+            return false
+        }
         let (rotation, reservation) = (rotation(of: work), budget.reservation(work, context: context))
         let hold =
             rotation.map {
@@ -102,10 +112,14 @@ struct Batch {
             grows
             ? reservation.bytes(of: work.prompt.count + 1, beginningWith: hold.count)
             : reservation.bytes(beginningWith: hold.count)
-        guard makeRoom(for: needed) else {
+        // Who comes before others that wait for memory must not make anybody wait for more.
+        let most = paused.isEmpty ? needed + slack : reservation.bytes(beginningWith: hold.count)
+        guard makeRoom(for: max(needed, most)) else {
             prefixes.release(hold)
             return false
         }
+        if !paused.isEmpty { overtakers += 1 }
+        admissions += 1
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
             Running(
@@ -214,7 +228,7 @@ struct Batch {
     /// How many tokens each sequence computes in the next step: one where it is decoding; prompts share what a step
     /// holds, which is little while others decode, so that these do not stall.
     private func shares() -> [(index: Int, count: Int)] {
-        let active = running.indices.filter { !running[$0].sequence.isFinished }
+        let active = running.indices.filter { !running[$0].sequence.isFinished && !running[$0].isWaiting }
         let decoding = active.filter { running[$0].sequence.isDecoding }
         let room = decoding.isEmpty ? pass.chunk : max(pass.chunk / 4, maximumSequences)
         let prompts = active.filter { !running[$0].sequence.isDecoding }
@@ -289,6 +303,7 @@ struct Batch {
 
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
         var ended = ended
+        hasEnded = true
         share(&ended)
         prefixes.release(ended.hold)
         if let failure = ended.failure {

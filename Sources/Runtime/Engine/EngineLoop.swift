@@ -231,8 +231,8 @@ struct EngineLoop {
 
     private func currentStatistics() -> EngineStatistics {
         var now = statistics
-        now.running = batch.count
-        now.queued = queue.count + inPreparation.count
+        now.running = batch.running.count
+        now.queued = queue.count + inPreparation.count + batch.paused.count
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBytes

@@ -12,19 +12,19 @@ package struct PipelineTokenizer: Tokenizer {
     var decoder: DecoderPlan
     package var eosID: Int?
 
+    /// What the tokenizer's own file needs: a token that only a configuration declares, often for padding, may have no row.
+    private var fileSize: Int?
+
     package var vocabularySize: Int {
-        (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
+        fileSize ?? (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
     }
 
     /// Adds the tokens that the configuration declares and the tokenizer's own file does not know, or knows otherwise.
     ///
     /// Source: transformers `tokenization_utils_tokenizers.py`, `TokenizersBackend.__init__`.
-    /// - Throws: `LoadError` where a token's id is not the one that the reference gives it.
     package mutating func add(_ configuration: TokenizerConfiguration) throws(LoadError) {
-        try added.add(
-            configuration.declaredTokens(others: []),
-            replaces: TokenizerConfiguration.listsTokens(configuration.fields), vocabulary: model.vocabulary,
-            normalizer: normalizer)
+        fileSize = vocabularySize
+        try added.add(configuration, vocabulary: model.vocabulary, normalizer: normalizer)
     }
 
     package func encode(_ text: String, addingSpecialTokens: Bool) -> [Int] {

@@ -59,8 +59,8 @@ extension PipelineTokenizer {
         let others = pieces.lazy.filter { $0.kind == .control || options.userDefined.contains($0.bytes) }
             .map { AddedTokens.Token(id: 0, content: $0.bytes, isSpecial: $0.kind == .control) }
         try added.add(
-            configuration.declaredTokens(others: Array(others)), replaces: false,
-            vocabulary: model.vocabulary, normalizer: normalizer)
+            configuration.declaredTokens(others: Array(others)), vocabulary: model.vocabulary,
+            normalizer: normalizer)
         let bos = try configuration.token("bos_token").flatMap(id)
         let eos = try configuration.token("eos_token").flatMap(id)
         eosID = eos

@@ -506,13 +506,24 @@ def main():
         "sentencepiece-legacy", tokenizer_config=base | {
             "legacy": True, "add_bos_token": False, "additional_special_tokens": ["<|end|>"]},
     )  # fmt: skip
-    # What the tokenizer's own file has otherwise becomes as it is here; the rest is added behind it.
+    # What the tokenizer's own file has otherwise becomes as it is here; the rest is added behind it, whatever its id.
+    qwen = dict(vocabulary="qwen/tokenizer.json", library=PreTrainedTokenizerFast)
+    fast = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "pad_token": "<pad>", "image_token": "<html>"}
     write_configured(
-        "configured", vocabulary="qwen/tokenizer.json", library=PreTrainedTokenizerFast, tokenizer_config={
-            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "pad_token": "<pad>", "image_token": "<html>",
-            "extra_special_tokens": ["wordhot"], "added_tokens_decoder": {
-                "560": token("<|begin|>", lstrip=True), "563": token("THE", special=False, normalized=True),
-                "564": token("word", rstrip=True, single_word=True)}},
+        "configured", **qwen, tokenizer_config=fast | {
+            "extra_special_tokens": ["wordhot", "<tool>"], "added_tokens_decoder": {
+                "560": token("<|begin|>", lstrip=True), "562": token("<tool>", special=False),
+                "563": token("THE", special=False, normalized=True), "600": token("word", rstrip=True, single_word=True)}},
+    )  # fmt: skip
+    write_configured(
+        "configured-roles", **qwen,
+        tokenizer_config=fast | {"extra_special_tokens": {"zz": "THE", "yy": "hot"}, "image_token": "<tool>",
+                                 "audio_token": {"__type": "AddedToken"} | token("</b>", lstrip=True), "x_token": {"content": "x"}},
+        special_tokens_map={"pad_token": None, "eos_token": "the", "yy_token": token("<b>", rstrip=True)},
+    )  # fmt: skip
+    write_configured(
+        "configured-list", **qwen, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast"},
+        special_tokens_map={"additional_special_tokens": ["wordhot", "<html>"], "eos_token": "<|end|>", "unk_token": "<tool>"},
     )  # fmt: skip
 
 

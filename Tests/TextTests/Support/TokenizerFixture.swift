@@ -22,7 +22,8 @@ struct TokenizerFixture {
     static let root = Fixtures.folder + "/tokenizers"
 
     static let names = [
-        "bare", "configured", "decoding", "digits", "flags", "gemma", "gpt2", "llama2", "llama3",
+        "bare", "configured", "configured-list", "configured-roles", "decoding", "digits", "flags", "gemma",
+        "gpt2", "llama2", "llama3",
         "metaspace-always",
         "metaspace-first", "metaspace-never", "qwen", "sentencepiece", "sentencepiece-added",
         "sentencepiece-decoder", "sentencepiece-legacy", "sentencepiece-plain", "splits", "unigram-albert",
