@@ -37,10 +37,10 @@ struct Batch {
         /// Of the sequences, in the order in which they were taken in.
         let number: Int
         var isPaused = false
-        /// How likely it repeats itself.
-        var repeats: Likelihood
         /// Whether it sits a step out, until there is memory for its next token.
         var isWaiting = false
+        /// How likely it repeats itself.
+        var repeats: Likelihood
         var reportedTokens = 0
         var failure: EngineError?
 
@@ -129,7 +129,7 @@ struct Batch {
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: state.count,
                 charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows,
-                repeats: speculation.likelihood(of: waiting.adapter)))
+                number: admissions, repeats: speculation.likelihood(of: waiting.adapter)))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
