@@ -13,7 +13,7 @@ package struct PipelineTokenizer: Tokenizer {
     package var eosID: Int?
 
     /// What the tokenizer's own file needs: a token that only a configuration declares, often for padding, may have no row.
-    private var fileSize: Int?
+    var fileSize: Int?
 
     package var vocabularySize: Int {
         fileSize ?? (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0

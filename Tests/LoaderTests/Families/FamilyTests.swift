@@ -86,6 +86,15 @@ import Testing
             "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0}}
             """#
         #expect(try model("gemma3_text", ("rope_parameters", nested)).ropes == old.ropes)
+        // The library looks for this beside the types of layers, not in them.
+        func yarn(_ inside: String, _ beside: String = "") throws -> [RopeParameters] {
+            let yarn = #""rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 24"#
+            return try model(
+                "gemma3_text", ("rope_parameters", #"{"full_attention": {\#(yarn)\#(inside)}\#(beside)}"#)
+            ).ropes
+        }
+        let truncate = #", "truncate": false"#
+        #expect(try yarn(truncate) == yarn("") && yarn("", truncate) != yarn(""))
         // With the old spelling OLMo 3 keeps its own base in sliding layers.
         #expect(try model("olmo3", ("rope_theta", "1000")).ropes.map(\.theta) == [1000, 500_000])
     }
