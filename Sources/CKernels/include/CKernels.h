@@ -187,8 +187,8 @@ typedef struct {
     // The inverse of pack, up to the rounding of the format: rows [16][columns].
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     // W = V + scaling * b a of `rows` rows: `before` [rows][columns], b [rows][rank], a in blocks of columns
-    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64]. squares [rows]: the sum of each
-    // row's squares.
+    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64], or NULL. squares [rows]: the sum
+    // of each row's squares.
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
     // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
