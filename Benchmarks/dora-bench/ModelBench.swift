@@ -36,7 +36,7 @@ struct ModelBench {
 
     func merge(_ folder: String, repeats: Int) throws -> (ModelWeights, Report.Merge) {
         var weights = base.model.weights
-        var report = MergeReport()
+        var report: MergeReport?
         let start = ContinuousClock.now
         let adapter = try Adapter(
             folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
@@ -44,7 +44,10 @@ struct ModelBench {
         let times = try (0..<repeats).map { _ in
             // The last one's matrices go first: two sets may not fit.
             weights = base.model.weights
-            return try measure { (weights, report) = try base.model.adapted(by: adapter, on: base.compute) }
+            return try measure {
+                let adapted = try base.model.adapted(by: adapter, on: base.compute)
+                (weights, report) = (adapted.weights, adapted.report)
+            }
         }
         let read = zip(base.model.weights.matrices, weights.matrices).reduce(0) {
             $0 + ($1.0 === $1.1 ? 0 : $1.0.byteCount)
@@ -52,9 +55,9 @@ struct ModelBench {
         return (
             weights,
             Report.Merge(
-                modules: report.entries.count, adapterSeconds: reading, seconds: Spread(times),
+                modules: report?.entries.count ?? 0, adapterSeconds: reading, seconds: Spread(times),
                 readBytes: read,
-                bytes: report.bytes, matrixBytes: weights.matrixBytes)
+                bytes: report?.bytes ?? 0, matrixBytes: weights.matrixBytes)
         )
     }
 

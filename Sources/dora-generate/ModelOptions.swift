@@ -7,6 +7,7 @@ import DoraText
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
+extension StorageOptions.Form: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
 extension ModelSettings.Activations: ExpressibleByArgument {}
@@ -56,6 +57,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
     var adapterScale: Float = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "How the adapter acts: merged into the base's matrices, factored beside them, or auto, which merges unless a "
+                + "step would then read over 5 % more than the base's."))
+    var adapterForm: StorageOptions.Form = .auto
+
     @Flag(help: "Serve adapters of other bases on an AWQ model, too, whose weights are scaled otherwise.")
     var acceptOtherBase = false
 
@@ -104,6 +111,7 @@ struct ModelOptions: ParsableArguments {
             || kv != nil || speculate != nil
             || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
+            || adapterForm != .auto
     }
 
     func validate() throws {
@@ -152,7 +160,8 @@ struct ModelOptions: ParsableArguments {
         if let notice = base.notice { Terminal.note(notice) }
         var settings = ModelSettings(
             model: base.path, adapter: adapter, quantization: quantize,
-            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
+            storage: StorageOptions(weights: weights, merged: merged, head: head, form: adapterForm),
+            cache: kv,
             activations: activations, context: context, threads: threads, chatTemplate: chatTemplate,
             tokenizer: try tokenizer.map { text throws(LoadError) in try places.tokenizer(text) })
         settings.acceptsOtherBase = acceptOtherBase

@@ -67,9 +67,11 @@ package struct Norm: Sendable, Equatable {
     init(count: Int) { weight = [Float](repeating: 1, count: count) }
 }
 
-/// y = x W^T + bias.
+/// y = x W^T + bias, where W is the matrix, with what a factored adapter has beside it.
 package struct Linear: Sendable {
     package var matrix: PackedMatrix
+    /// Nil in the base, and where an adapter is merged into the matrix.
+    package var part: LowRankPart?
     /// `[matrix.rows]`.
     package var bias: [Float]?
 

@@ -1,3 +1,4 @@
+package import DoraLoader
 import Glibc
 
 /// Counts since the start, and what is under way.
@@ -20,6 +21,7 @@ package struct EngineStatistics: Sendable {
     package struct Resident: Sendable {
         package let name: String
         package let bytes: Int
+        package let form: AdapterForm
         package let isPinned: Bool
     }
 

@@ -6,6 +6,7 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case chatTemplate = "chat-template"
     case adapterRoot = "adapter-root"
     case adapterScale = "adapter-scale"
+    case adapterForm = "adapter-form"
     case defaultAdapter = "default-adapter"
     case acceptOtherBase = "accept-other-base"
     case speculate
