@@ -50,9 +50,9 @@ check-fuzz: dependencies
 check-faults: build
 	python3 Tests/Faults/faults.py 15
 
-# A real GGUF file against llama.cpp and transformers (Python packages: Tests/GGUF/requirements.txt).
+# Real GGUF files from PyPI beside llama.cpp and transformers; PYTHON has what Tests/GGUF/requirements.txt lists.
 check-gguf: build
-	python3 Tests/GGUF/check.py
+	$(PYTHON) Tests/GGUF/check.py
 
 # Real clients of HTTP, of the versions that are pinned, in a virtual environment of their own.
 check-clients: build

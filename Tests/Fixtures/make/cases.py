@@ -21,6 +21,8 @@ NOTES = {
     "old-config": "Llama-2-style config: no head_dim, no num_key_value_heads, legacy rope_scaling.type",
     "gguf-classic.gguf": "GGUF of 32-weight blocks and floats, Llama 3's rope scaling as divisors",
     "gguf-k.gguf": "GGUF of K and IQ4_XS blocks, tied",
+    "gguf-q4_k.gguf": "GGUF, all of it Q4_K, tied",
+    "gguf-q8_0.gguf": "GGUF, all of it Q8_0",
     "gguf-split-00001-of-00003.gguf": "GGUF in three parts, F16, biases, linear rope scaling",
     "gptq-4": "GPTQ of 4 bits by AutoGPTQ, with its empty biases",
     "gptq-8-asymmetric": "GPTQ of 8 bits with zero points, configured in a file of its own",
@@ -141,8 +143,9 @@ def note(base, adapter):
         return text
     if adapter in NOTES:
         return f"{NOTES[adapter]}; base: {base}"
+    method = "LoRA" if adapter.startswith("lora") else "DoRA"
     kind = "q, v" if "-qv-" in adapter else "q, k, v" if "-qkv-" in adapter else "every projection"
-    return f"DoRA on {kind}; {text}"
+    return f"{method} on {kind}; {text}"
 
 
 def all_cases():

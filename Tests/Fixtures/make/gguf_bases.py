@@ -35,12 +35,15 @@ BY_LAYER = [
 ]
 K_LAYER = dict(attn_q=Type.Q4_K, attn_k=Type.Q6_K, attn_v=Type.Q5_K, attn_output=Type.Q3_K, ffn_gate=Type.Q2_K,
                ffn_up=Type.IQ4_XS, ffn_down=Type.Q4_K)
+PURE = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
 K_SHAPE = dict(hidden_size=256, intermediate_size=256, num_hidden_layers=1, tie_word_embeddings=True)
 
 # name -> (what differs from SHAPE, types by layer, of the embedding, of the head, parts)
 BASES = {
     "gguf-classic.gguf": (dict(rope_parameters=bases.LLAMA3), BY_LAYER, Type.Q8_0, Type.Q5_1, 1),
     "gguf-k.gguf": (K_SHAPE, [K_LAYER], Type.Q6_K, None, 1),
+    "gguf-q4_k.gguf": (K_SHAPE, [dict.fromkeys(PURE, Type.Q4_K)], Type.Q4_K, None, 1),
+    "gguf-q8_0.gguf": (dict(num_hidden_layers=1), [dict.fromkeys(PURE, Type.Q8_0)], Type.Q8_0, Type.Q8_0, 1),
     "gguf-split-00001-of-00003.gguf": (
         dict(attention_bias=True, rope_parameters=bases.LINEAR), [{}, {}], Type.F16, Type.F16, 3),
 }

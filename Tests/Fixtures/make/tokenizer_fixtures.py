@@ -527,4 +527,5 @@ def main():
     )  # fmt: skip
 
 
-main()
+if __name__ == "__main__":
+    main()
