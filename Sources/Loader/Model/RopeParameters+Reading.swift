@@ -132,11 +132,13 @@ struct RopeReader {
         let one = try nested.double("mscale") ?? 0
         let all = try nested.double("mscale_all_dim") ?? 0
         let attention = one != 0 && all != 0 ? magnitude(one) / magnitude(all) : magnitude(1)
+        var isTruncated = isTruncated
+        if isTruncated == nil { isTruncated = try nested.bool("truncate") }
         return RopeParameters.YarnScaling(
             factor: factor, attentionFactor: try nested.positiveDouble("attention_factor") ?? attention,
             fast: try nested.positiveDouble("beta_fast") ?? 32,
             slow: try nested.positiveDouble("beta_slow") ?? 1,
-            isTruncated: try isTruncated ?? nested.bool("truncate") ?? true, originalPositions: positions)
+            isTruncated: isTruncated ?? true, originalPositions: positions)
     }
 
     private func longrope(

@@ -11,9 +11,10 @@ extension Batch {
         var room = pass.chunk - shares.reduce(0) { $0 + $1.count }
         var guessing: [Int] = []
         for (index, _) in able {
+            var own = running[index]
             let rows = speculation.guess(
-                &running[index].sequence, of: running[index].adapter, own: &running[index].repeats,
-                atMost: room, besides: able.count)
+                &own.sequence, of: own.adapter, own: &own.repeats, atMost: room, besides: able.count)
+            running[index] = own
             room -= rows
             if rows > 0 { guessing.append(index) }
         }
@@ -22,8 +23,10 @@ extension Batch {
 
     mutating func settle(_ guessing: [Int]) {
         for index in guessing {
-            guard let settled = running[index].sequence.settleGuess() else { continue }
-            speculation.settle(settled, of: running[index].adapter, own: &running[index].repeats)
+            var own = running[index]
+            guard let settled = own.sequence.settleGuess() else { continue }
+            speculation.settle(settled, of: own.adapter, own: &own.repeats)
+            running[index] = own
         }
     }
 

@@ -148,8 +148,9 @@ struct RunningSequence {
         let most = min(count, room, left, context - known)
         if most <= 0 { return nil }
         if history == nil {
-            history = TokenHistory(limit: 1 << 15)
-            history?.append(tokens)
+            var all = TokenHistory(limit: 1 << 15)
+            all.append(tokens)
+            history = all
         }
         guard let history else { return nil }
         let own = history.match(after: history.recent, atMost: most, isOwn: true)
