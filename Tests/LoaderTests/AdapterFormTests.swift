@@ -17,7 +17,7 @@ import Testing
 
     /// Four bits are left alone; where merging costs little, that is done.
     @Test func matricesThatWouldGrowAreFactored() throws {
-        #expect(try choice("nf4-double", "dora-qkv-nf4-double").form == .factored)
+        #expect(try choice("nf4", "dora-all-nf4").form == .factored)
         #expect(try choice("fp4", "dora-qkv-fp4").form == .factored)
         #expect(try choice("int8", "dora-qkv-int8").form == .merged)
         #expect(try choice("f16", "dora-qkv-f16").form == .merged)
@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test func whatIsAskedForIsDone() throws {
-        let nf4 = ("nf4-double", "dora-qkv-nf4-double")
+        let nf4 = ("nf4", "dora-all-nf4")
         #expect(try choice(nf4.0, nf4.1, StorageOptions(form: .merged)).form == .merged)
         #expect(try choice(nf4.0, nf4.1, StorageOptions(merged: .q8)).form == .merged)
         #expect(try choice(nf4.0, nf4.1, StorageOptions(merged: .q8, form: .factored)).form == .factored)
