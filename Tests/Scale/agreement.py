@@ -1,0 +1,1 @@
+def agreement(replicas, root): pass
