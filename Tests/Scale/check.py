@@ -30,8 +30,8 @@ def hot(chance):
 
 
 @contextlib.contextmanager
-def balancer(replicas, switch=None, up=None):
-    proxy = Balancer("haproxy.cfg", [replica.http for replica in replicas], switch, up=up)
+def balancer(replicas, changes=(), up=None):
+    proxy = Balancer("haproxy.cfg", [replica.http for replica in replicas], changes, up)
     try:
         yield proxy
     finally:
@@ -57,7 +57,7 @@ def homing(replicas, root):
 
 
 def spilling(replicas, root):
-    with balancer(replicas, switch="hash-balance-factor 200") as proxy:
+    with balancer(replicas, [("# hash-balance-factor 200", "hash-balance-factor 200")]) as proxy:
         _, share = homes(run_load(proxy, even, 32, 4))
         expect(f"balance factor 200, even load, 32 clients: {share:.3f} at home", share >= 0.85)
         answers = run_load(proxy, hot, 32, 4)

@@ -94,18 +94,18 @@ class Replica:
 
 
 class Balancer:
-    """HAProxy with a file of deploy/haproxy, of which only the ports are changed, and what a comment there switches on."""
+    """HAProxy with a file of deploy/haproxy, of which only the ports and `changes`, pairs of texts, are changed."""
 
-    def __init__(self, name, ports, switch=None, up=None):
+    def __init__(self, name, ports, changes=(), up=None):
         text = (REPOSITORY / "deploy/haproxy" / name).read_text()
         self.port, = free_ports(1)
         text, binds = re.subn(r"bind 127\.0\.0\.1:\d+", f"bind 127.0.0.1:{self.port}", text)
         text, servers = re.subn(r"(?m)^    server d\d 127.*\n", "", text)
         assert (binds, servers) == (1, 3), f"{name} is not what this check was written for"
         text += "".join(f"    server d{i + 1} 127.0.0.1:{port}\n" for i, port in enumerate(ports))
-        if switch:
-            assert f"# {switch}" in text, f"{name} has no '{switch}' to switch on"
-            text = text.replace(f"# {switch}", switch)
+        for old, new in changes:
+            assert old in text, f"{name} has no '{old}'"
+            text = text.replace(old, new)
         with tempfile.NamedTemporaryFile("w", suffix=".cfg", delete=False) as file:
             # Its statistics, to know what the checks have found.
             self.socket = file.name + ".sock"
