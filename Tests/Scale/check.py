@@ -5,9 +5,10 @@ what docs/scaling.md promises is so. Needs only the standard library and haproxy
 """
 import contextlib
 import http.client
-import json
-import random
+import pathlib
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +16,8 @@ import time
 from agreement import agreement
 from lines import line_protocol
 from load import Client, Load, body, differing, homes
-from replicas import Balancer, Replica, adapter_root
+from picker import picker_contract
+from replicas import MODELS, REPOSITORY, Balancer, Replica, adapter_root
 from report import expect, failures
 
 ADAPTERS = [f"a{number:02}" for number in range(30)]
@@ -180,7 +182,34 @@ def bodies(replicas, root):
         expect(f"a body beyond --max-line: {status}", status == 413)
 
 
-PARTS = [homing, spilling, losing, cut_streams, adding, latency, bodies, line_protocol, agreement]
+def comparing(replicas, root):
+    """deploy/compare.py: nothing differs between machines on one root, and another's other contents are named."""
+    with tempfile.TemporaryDirectory() as folder:
+        other = pathlib.Path(folder) / "root"
+        shutil.copytree(root, other)
+        shutil.rmtree(other / "a07")
+        shutil.copytree(MODELS / "adapters/sentiment", other / "a07")
+        shutil.rmtree(other / "a08")
+        stranger = Replica(other).start()
+        try:
+            def compare(*machines):
+                addresses = [f"http://127.0.0.1:{machine.http}" for machine in machines]
+                for machine in machines:
+                    Client(machine.http).answer("a07")
+                run = subprocess.run([sys.executable, REPOSITORY / "deploy/compare.py", *addresses],
+                                     capture_output=True, text=True)
+                return run.returncode, run.stdout
+
+            code, said = compare(*replicas)
+            expect(f"compare.py, one root: {said.strip()}", code == 0 and "nothing differs" in said)
+            code, said = compare(replicas[0], stranger)
+            expect(f"compare.py, another root: {said.strip().splitlines()}",
+                   code == 1 and len(said.splitlines()) == 2 and "a08: not on" in said and "a07: " in said)
+        finally:
+            stranger.stop()
+
+
+PARTS = [homing, spilling, losing, cut_streams, adding, latency, bodies, line_protocol, comparing, picker_contract, agreement]
 
 
 def main(names):
