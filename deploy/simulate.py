@@ -55,8 +55,9 @@ def trace(seed, rate, count, names, exponent=1.0):
 
 
 class Replica:
-    def __init__(self, machine):
-        self.machine, self.running, self.merger, self.in_flight = machine, 0, 0.0, 0
+    def __init__(self, machine, index, holders):
+        self.machine, self.index, self.holders = machine, index, holders
+        self.running, self.merger, self.in_flight = 0, 0.0, 0
         self.queue = collections.deque()
         self.resident = collections.OrderedDict()  # name: when it is merged; the least recently used first
         self.busy = collections.Counter()
@@ -69,7 +70,10 @@ class Replica:
         if missed:
             if len(self.resident) >= self.machine.room:
                 idle = next((old for old in self.resident if not self.busy[old]), None)
-                del self.resident[idle or next(iter(self.resident))]
+                old = idle or next(iter(self.resident))
+                del self.resident[old]
+                self.holders[old].discard(self.index)
+            self.holders[name].add(self.index)
             self.merger = self.resident[name] = max(now, self.merger) + merge
         self.resident.move_to_end(name)
         return max(now, self.resident[name]), missed
@@ -84,15 +88,16 @@ class Replica:
 class Fleet:
     """Routes a trace with one policy."""
 
-    def __init__(self, machine, count, policy, seed=1, points=4096, factor=200, scrape=0.05, routing_delay=0.0):
-        self.replicas = [Replica(machine) for _ in range(count)]
+    def __init__(self, machine, count, policy, seed=1, points=4096, factor=200, scrape=0.05):
+        self.holders = collections.defaultdict(set)  # replicas by adapter
+        self.replicas = [Replica(machine, index, self.holders) for index in range(count)]
         self.machine, self.chance = machine, random.Random(seed)
         self.ring = Ring(range(1, count + 1), points) if policy in ("hash", "bounded") else None
         self.route = getattr(self, policy)
         self.factor, self.scrape, self.total, self.turn = factor, scrape, 0, 0
         self.scraped = -1.0
         self.last = [0] * count
-        self.loads = [(0, 0, index) for index in range(count)]
+        self.loads = [(0, 0, index) for index in range(count)]  # for `least`; some are out of date
 
     # Policies: the index of a replica for a name.
 
@@ -122,16 +127,16 @@ class Fleet:
 
     def picker(self, now, name):
         """llm-d's lora-affinity-scorer (1 resident, 0.8 room, 0.6 on its way, else 0) three times, queue-scorer once, by
-        what was scraped up to 50 ms ago; of equal ones, any."""
+        queues that were scraped up to 50 ms ago; of equal ones, any."""
         if now - self.scraped >= self.scrape:
             self.look(now)
         best, choice = -1.0, self.emptiest
-        for index in self.holders.get(name, ()):
+        for index in sorted(self.holders[name]):
             score = 3.0 + self.idleness(index)
             if score > best:
                 best, choice = score, [index]
             elif score == best:
-                choice = choice + [index]
+                choice.append(index)
         # Who holds it not: room is worth 2.4, and no queue 1.
         if best < 3.4 and self.roomy and best < (rest := 2.4 + self.idleness(self.roomy[0])):
             best, choice = rest, self.roomy
@@ -151,10 +156,6 @@ class Fleet:
         roomy = [index for index, replica in enumerate(self.replicas) if len(replica.resident) < self.machine.room]
         fewest = min((self.waiting[index] for index in roomy), default=0)
         self.roomy = [index for index in roomy if self.waiting[index] == fewest]
-        self.holders = collections.defaultdict(list)
-        for index, replica in enumerate(self.replicas):
-            for name in replica.resident:
-                self.holders[name].append(index)
 
     def run(self, requests, skip=0):
         """Routes all; counts those after the first `skip`."""
@@ -199,8 +200,9 @@ class Fleet:
         return Result(shares, misses, total, waits, max(shares) * len(shares))
 
 
-# Two cores, the 1.1B shape in LLM.int8, 128 tokens of prompt and 32 of answer (docs/scaling.md).
-MEASURED = Machine(service=(1.0,), merge=(0.28,), slots=16, room=128)
+# Two cores, the 1.1B shape in LLM.int8, 128 tokens of prompt and 32 of answer, eight at a time: 90 tokens/s (docs/serving.md,
+# as the 0.28 s of a merge). An adapter of q/k/v takes 119 MB: 128 fit 16 GB.
+MEASURED = Machine(service=(8 * 32 / 90,), merge=(0.28,), slots=8, room=128)
 POLICIES = {"hash": "plain hashing", "bounded": "bounded hashing, 200", "least": "least load", "picker": "picker's scoring"}
 SIZES = (3, 10, 30, 100, 300, 1000)
 
