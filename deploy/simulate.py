@@ -138,7 +138,7 @@ class Fleet:
             elif score == best:
                 choice.append(index)
         # Who holds it not: room is worth 2.4, and no queue 1.
-        if best < 3.4 and self.roomy and best < (rest := 2.4 + self.idleness(self.roomy[0])):
+        if self.roomy and best < (rest := 2.4 + self.idleness(self.roomy[0])):
             best, choice = rest, self.roomy
         if best < 1.0:
             choice = self.emptiest
@@ -150,7 +150,7 @@ class Fleet:
 
     def look(self, now):
         self.scraped = now
-        self.waiting = [len(replica.queue) for replica in self.replicas]
+        self.waiting = [replica.in_flight - replica.running for replica in self.replicas]
         self.range = min(self.waiting), max(self.waiting)
         self.emptiest = [index for index, queue in enumerate(self.waiting) if queue == self.range[0]]
         roomy = [index for index, replica in enumerate(self.replicas) if len(replica.resident) < self.machine.room]
@@ -160,11 +160,10 @@ class Fleet:
     def run(self, requests, skip=0):
         """Routes all; counts those after the first `skip`."""
         events, order, answered = [], itertools.count(), [0] * len(self.replicas)
-        misses, waits, number, busy = 0, [], 0, 0.0
+        misses, waits, number = 0, [], 0
         service, merge = self.machine.service, self.machine.merge
 
         def start(now, index, came, name, counted):
-            nonlocal busy
             self.replicas[index].running += 1
             if counted:
                 waits.append(now - came)
