@@ -17,11 +17,11 @@ def body(model, item=0, tokens=16, **more):
 
 class Client:
     def __init__(self, port):
-        self.port, self.connection = port, None
+        self.port, self.connection, self.used = port, None, 0.0
 
     def send(self, request):
-        """Sends once: whoever asks again is the balancer. A kept connection that turns out closed is no failure."""
-        if self.connection is None:
+        """Sends once: whoever asks again is the balancer. What was idle for long (the machine stood still) may be closed."""
+        if self.connection is None or time.time() - self.used > 10:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self.connection.request("POST", "/v1/completions", json.dumps(request), {"Content-Type": "application/json"})
         return self.connection.getresponse()
@@ -30,6 +30,7 @@ class Client:
         """Status, the replica that answered, the reply."""
         response = self.send(request)
         data = response.read()
+        self.used = time.time()
         if response.will_close:
             self.connection.close()
             self.connection = None
@@ -58,7 +59,7 @@ class Load:
             try:
                 self.answers.append(client.answer(self.pick(chance), chance.randrange(4), self.tokens))
             except Exception as problem:
-                self.failures.append(repr(problem))
+                self.failures.append(f"{problem!r}, {time.time() - client.used:.2f} s after the last answer")
                 client.connection = None
 
     def __enter__(self):
