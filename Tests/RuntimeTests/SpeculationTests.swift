@@ -42,7 +42,8 @@ import Testing
                     key: RequestKey(connection: 0, serial: serial), adapter: .base, work: work,
                     streams: false,
                     report: { _ in }), adapter: nil, arrival: .now)
-            try #require(batch.admit(waiting, work, by: model))
+            let isIn = batch.admit(waiting, work, by: model)
+            try #require(isIn)
         }
         var outcome = Outcome()
         while !batch.isEmpty {
