@@ -12,12 +12,14 @@ package struct PipelineTokenizer: Tokenizer {
     var decoder: DecoderPlan
     package var eosID: Int?
 
-    /// What the tokenizer's own file needs: a token that only a configuration declares, often for padding, may have no row.
+    /// Without the tokens that only a configuration declares.
     var fileSize: Int?
 
     package var vocabularySize: Int {
-        fileSize ?? (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
+        (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
     }
+
+    package var neededRows: Int { fileSize ?? vocabularySize }
 
     /// Adds the tokens that the configuration declares and the tokenizer's own file does not know, or knows otherwise.
     ///
