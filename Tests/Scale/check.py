@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from agreement import agreement
+from clients import client_hashing
 from lines import line_protocol
 from load import Client, Load, body, differing, homes
 from picker import picker_contract
@@ -209,7 +210,7 @@ def comparing(replicas, root):
             stranger.stop()
 
 
-PARTS = [homing, spilling, losing, cut_streams, adding, latency, bodies, line_protocol, comparing, picker_contract, agreement]
+PARTS = [homing, spilling, losing, cut_streams, adding, latency, bodies, line_protocol, client_hashing, comparing, picker_contract, agreement]
 
 
 def main(names):
