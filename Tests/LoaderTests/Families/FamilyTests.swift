@@ -144,6 +144,9 @@ import Testing
         #expect(ModuleInventory(try model("qwen3"))["model.layers.0.self_attn.q_norm"]?.weightShape == [16])
         let cohere = ModuleInventory(try model("cohere", ("use_qk_norm", "true")))
         #expect(cohere["model.layers.0.self_attn.q_norm"]?.weightShape == [4, 16])
+        let oneKeyHead = ModuleInventory(
+            try model("cohere", ("use_qk_norm", "true"), ("num_key_value_heads", "1")))
+        #expect(oneKeyHead["model.layers.0.self_attn.k_norm"]?.weightShape == [1, 16])
         #expect(cohere["model.layers.0.post_attention_layernorm"] == nil)
         let stable = ModuleInventory(try model("stablelm", ("qk_layernorm", "true")))
         #expect(stable["model.layers.0.self_attn.k_layernorm.norms.1"]?.weightShape == [16])
