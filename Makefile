@@ -2,7 +2,8 @@
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
-	check-real-families check-files check-fuzz check-gguf check-http check-page dependencies
+	check-real-families check-files check-fuzz check-gguf check-http check-page \
+	check-scale check-manifests check-ray dependencies
 
 # What is built and tried: CONFIGURATION=debug spares the second build, and is nearly as fast (Package.swift optimizes
 # what computes in both).
@@ -97,6 +98,23 @@ check-page:
 check-files: build
 	python3 Tests/Files/files.py 5000
 	python3 Tests/Files/conversation.py
+
+# Three replicas behind a real HAProxy (about five minutes); PARTS are those of Tests/Scale/check.py.
+check-scale: build
+	@scripts/install-dependencies.sh haproxy
+	python3 Tests/Scale/check.py $(PARTS)
+
+# deploy/kubernetes against Kubernetes' own schemas; CRD_SCHEMAS names a folder with those of custom resources.
+check-manifests:
+	test -d .venv-manifests || python3 -m venv .venv-manifests
+	.venv-manifests/bin/pip install --quiet --requirement Tests/Scale/requirements.txt
+	.venv-manifests/bin/python Tests/Scale/manifests.py
+
+# Two replicas under Ray Serve, from PyPI.
+check-ray: build
+	test -d .venv-ray || python3 -m venv .venv-ray
+	.venv-ray/bin/pip install --quiet 'ray[serve]==2.60.0' aiohttp
+	.venv-ray/bin/python Tests/Scale/ray_app.py
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

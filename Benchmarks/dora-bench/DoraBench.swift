@@ -4,6 +4,7 @@ import DoraRuntime
 import DoraTensor
 import FoundationEssentials
 
+extension StorageOptions.Form: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
@@ -36,8 +37,17 @@ struct Counts: ExpressibleByArgument {
     @Option(help: ArgumentHelp("A base, as dora-generate takes it.", valueName: "path"))
     var model: String?
 
-    @Option(help: ArgumentHelp("An adapter to merge and to alternate with the base.", valueName: "dir"))
+    @Option(help: ArgumentHelp("An adapter to load and to alternate with the base.", valueName: "dir"))
     var adapter: String?
+
+    @Option(help: "How the adapter acts: merged, factored or auto.")
+    var adapterForm: StorageOptions.Form = .auto
+
+    @Option(
+        help: ArgumentHelp(
+            "How many adapters the sequences of a decode step have in turn: copies of the one, each with memory of its own."
+        ))
+    var adapterCopies = 1
 
     @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
     var quantize: Quantization?
@@ -79,7 +89,7 @@ struct Counts: ExpressibleByArgument {
     var cold = false
 
     func validate() throws {
-        guard min(rounds, steps, prefillRepeats, mergeRepeats) > 0 else {
+        guard min(rounds, steps, prefillRepeats, mergeRepeats, adapterCopies) > 0 else {
             throw ValidationError("rounds, steps and repetitions must be at least 1")
         }
         guard !batches.values.contains(0), !prefills.values.contains(0) else {
@@ -106,7 +116,8 @@ struct Counts: ExpressibleByArgument {
     private func measure(_ model: String, into report: inout Report) throws {
         if cold { report.droppedFiles = try PageCache.drop(model) }
         let settings = ModelSettings(
-            model: model, quantization: quantize, storage: StorageOptions(weights: weights, head: head),
+            model: model, quantization: quantize,
+            storage: StorageOptions(weights: weights, head: head, form: adapterForm),
             activations: activations, threads: threads)
         let loaded = try LoadedBase(settings)
         report.load = Report.Load(loaded)
@@ -117,9 +128,9 @@ struct Counts: ExpressibleByArgument {
         // From here on the peak is no longer the model's own.
         let limits = try MachineLimits(on: loaded.compute)
         report.describe(loaded.compute, limits)
-        var models = [ModelBench.Model(name: "base", weights: loaded.model.weights)]
+        var models = [ModelBench.Model(name: "base", weights: [loaded.model.weights])]
         if let adapter {
-            let (weights, figure) = try bench.merge(adapter, repeats: mergeRepeats)
+            let (weights, figure) = try bench.load(adapter, copies: adapterCopies, repeats: mergeRepeats)
             models.append(ModelBench.Model(name: "adapted", weights: weights))
             report.merge = figure
         }

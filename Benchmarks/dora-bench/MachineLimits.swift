@@ -1,4 +1,5 @@
 import CProbes
+import DoraRuntime
 import DoraTensor
 
 /// What this machine can do at most, measured with all threads of the pool.
@@ -61,8 +62,4 @@ struct MachineLimits {
 /// Seconds that `body` takes.
 func measure(_ body: () throws -> Void) rethrows -> Double {
     try ContinuousClock().measure(body).seconds
-}
-
-extension Duration {
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -6,7 +6,17 @@ import DoraTensor
 struct ModelBench {
     struct Model {
         let name: String
-        let weights: ModelWeights
+        /// Of the sequences in turn.
+        let weights: [ModelWeights]
+
+        /// What a step of that many sequences reads of them, each matrix and each part once.
+        func bytes(batch: Int) -> Int {
+            let used = weights.prefix(batch)
+            let matrices = Dictionary(
+                used.flatMap(\.matrices).map { (ObjectIdentifier($0), $0.byteCount) },
+                uniquingKeysWith: { $1 })
+            return matrices.values.reduce(0, +) + used.reduce(0) { $0 + $1.partBytes }
+        }
     }
 
     let base: LoadedBase
@@ -28,15 +38,15 @@ struct ModelBench {
         var states = [
             try FilledState(positions: longest - tokens, geometry: pass.geometry, on: base.compute).state
         ]
-        try step(base.model.weights, &states, tokens: tokens)
+        try step([base.model.weights], &states, tokens: tokens)
         return Report.Memory(
             peak: try ProcessMemory.peak(), matrices: base.model.weights.matrixBytes,
             keyValues: states.reduce(0) { $0 + $1.byteCount })
     }
 
-    func merge(_ folder: String, repeats: Int) throws -> (ModelWeights, Report.Merge) {
+    func load(_ folder: String, copies: Int, repeats: Int) throws -> ([ModelWeights], Report.Merge) {
         var weights = base.model.weights
-        var report = MergeReport()
+        var report: MergeReport?
         let start = ContinuousClock.now
         let adapter = try Adapter(
             folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
@@ -44,17 +54,24 @@ struct ModelBench {
         let times = try (0..<repeats).map { _ in
             // The last one's matrices go first: two sets may not fit.
             weights = base.model.weights
-            return try measure { (weights, report) = try base.model.adapted(by: adapter, on: base.compute) }
+            return try measure {
+                let adapted = try base.model.adapted(by: adapter, on: base.compute)
+                (weights, report) = (adapted.weights, adapted.report)
+            }
         }
         let read = zip(base.model.weights.matrices, weights.matrices).reduce(0) {
             $0 + ($1.0 === $1.1 ? 0 : $1.0.byteCount)
         }
+        let others = try (1..<copies).map { _ in
+            try base.model.adapted(by: adapter, on: base.compute).weights
+        }
         return (
-            weights,
+            [weights] + others,
             Report.Merge(
-                modules: report.entries.count, adapterSeconds: reading, seconds: Spread(times),
+                form: report?.choice.form.rawValue ?? "", modules: report?.entries.count ?? 0,
+                adapterSeconds: reading, seconds: Spread(times),
                 readBytes: read,
-                bytes: report.bytes, matrixBytes: weights.matrixBytes)
+                bytes: report?.bytes ?? 0, matrixBytes: weights.matrixBytes)
         )
     }
 
@@ -64,7 +81,7 @@ struct ModelBench {
     {
         var times = models.map { _ in [Double]() }
         var shares = models.map { _ in [Double]() }
-        let isInteger = models[0].weights.layers.first?[.output]?.matrix.format.isQuantized ?? false
+        let isInteger = models[0].weights[0].layers.first?[.output]?.matrix.format.isQuantized ?? false
         func rate() -> Double { isInteger ? limits.int8Rate(bestOf: 3) : limits.floatRate(bestOf: 3) }
         for _ in 0..<repeats {
             for (index, model) in models.enumerated() {
@@ -78,7 +95,7 @@ struct ModelBench {
                     }
                 }
                 times[index].append(time)
-                let linear = Double(tokens * model.weights.multiplyAddsPerToken)
+                let linear = Double(tokens * model.weights[0].multiplyAddsPerToken)
                 shares[index].append(linear / time / max(before, rate()))
             }
         }
@@ -105,7 +122,7 @@ struct ModelBench {
         var all = models.map { _ in [Double]() }
         let positions = context + 1 + steps / 2
         let read = batch * pass.geometry.bytes(seenFrom: positions - 1)
-        let bytes = models.map { $0.weights.matrixBytes + read }
+        let bytes = models.map { $0.bytes(batch: batch) + read }
         var before = limits.bandwidth(bestOf: 2)
         for _ in 0..<rounds {
             for (index, model) in models.enumerated() {
@@ -135,14 +152,15 @@ struct ModelBench {
 
     /// One step of some new tokens a sequence, with the logits of the last as decoding needs them.
     private func step(
-        _ weights: ModelWeights, _ states: inout [SequenceState], tokens: Int, isLast: Bool = true
+        _ weights: [ModelWeights], _ states: inout [SequenceState], tokens: Int, isLast: Bool = true
     ) throws {
         let vocabulary = pass.configuration.vocabularySize
         let parts = try states.indices.map { index in
             let count = states[index].count
             let ids = (0..<tokens).map { (100 + 7919 * index + count + $0) % vocabulary }
             return try StepPart(
-                weights: weights, extending: &states[index], by: ids[...], logits: isLast ? .last : .none,
+                weights: weights[index % weights.count], extending: &states[index], by: ids[...],
+                logits: isLast ? .last : .none,
                 in: pass.heap)
         }
         try pass.step(parts) { _, _, _ in }

@@ -57,13 +57,14 @@ struct Report: Encodable {
     }
 
     struct Merge: Encodable {
+        let form: String
         let modules: Int
         /// Reading the adapter's file.
         let adapterSeconds: Double
         let seconds: Spread
-        /// Bytes of V that the merge reads.
+        /// Bytes of V that the merge reads, where matrices took their place.
         let readBytes: Int
-        /// Of the merged matrices.
+        /// Of the merged matrices or the factors.
         let bytes: Int
         /// Of all matrices that the adapted model uses.
         let matrixBytes: Int

@@ -46,7 +46,8 @@ package struct LoadedModel {
         try Generator(
             configuration, weights: weights, eosIDs: language.eosIDs, tokenizer: language.tokenizer,
             context: settings.context,
-            halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms, on: compute)
+            halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms,
+            guesses: settings.guesses, on: compute)
     }
 }
 

@@ -41,6 +41,9 @@ package struct ModelSettings: Sendable {
     package var tokenizer: String?
     /// Whether adapters of other bases are served even where the base's weights are scaled otherwise.
     package var acceptsOtherBase = false
+    /// Tokens that a sequence guesses in a step, at most; 0 for none.
+    package var guesses = ModelSettings.standardGuesses
+    package static let standardGuesses = Speculation.standardLimit
     /// Nil: the cores that this process may use.
     package var threads: Int?
 

@@ -21,6 +21,8 @@ package final class Activations {
     /// Copies for matrices that hold their inputs in an order of their own; the first `arrangedCount` are of these rows.
     private var arranged: [(order: InputOrder, rows: Activations)] = []
     private var arrangedCount = 0
+    /// What the first factors of low-rank parts make of the rows, for one call of `multiply`.
+    var reduced: [Float] = [0]
 
     package init(
         capacity: Int, columns: Int, secondTerms: SecondTerms = .peaks
@@ -54,7 +56,7 @@ package final class Activations {
     }
 
     /// These rows with their inputs in an order: found, or made in the place of one of the last step's.
-    private func rows(in order: InputOrder?, on compute: Compute) throws(ComputeError) -> Activations {
+    func rows(in order: InputOrder?, on compute: Compute) throws(ComputeError) -> Activations {
         guard let order else { return self }
         if let known = arranged.prefix(arrangedCount).first(where: { $0.order == order }) {
             return known.rows
@@ -72,7 +74,7 @@ package final class Activations {
         return copy
     }
 
-    private var view: dk_activations {
+    var view: dk_activations {
         var view = dk_activations()
         view.tokens = Int64(tokens)
         view.columns = Int64(columns)
@@ -88,63 +90,9 @@ package final class Activations {
         return view
     }
 
-    private func quantize(on compute: Compute) {
-        if isQuantized { return }
-        isQuantized = true
-        withUnsafePointer(to: view) { view in
-            compute.parallel(tokens.roundedUp(to: DK_GROUP) / DK_GROUP) { group in
-                compute.kernels.pointee.quantize(view, Int64(group))
-            }
-        }
-    }
-
-    /// One matrix to multiply by, and where the result goes: `out[token, rows] = activations x matrix^T`, with `stride`
-    /// floats between the tokens of `out`.
-    package struct Product {
-        let matrix: PackedMatrix
-        let out: UnsafeMutablePointer<Float>
-        let stride: Int
-
-        package init(by matrix: PackedMatrix, into out: UnsafeMutablePointer<Float>, stride: Int) {
-            self.matrix = matrix
-            self.out = out
-            self.stride = stride
-        }
-    }
-
-    /// Two, as the kernels take pairs; more would leave a thread waiting for the other's last task.
-    private static let tilesPerTask = 2
-
-    /// Multiplies by several matrices in one go, so that the threads meet once. A token's result depends neither on
-    /// how many others there are, nor on the threads.
-    /// - Throws: where there is no memory for a copy in another order of the inputs.
-    package func multiply(_ products: [Product], on compute: Compute) throws(ComputeError) {
-        let inputs = try products.map { (product) throws(ComputeError) in
-            let rows = try self.rows(in: product.matrix.inputOrder, on: compute)
-            if product.matrix.format.isQuantized { rows.quantize(on: compute) }
-            return rows.view
-        }
-        var taskCount = 0
-        let ends = products.map { product in
-            precondition(product.matrix.columns == columns)
-            taskCount += product.matrix.tileCount.roundedUp(to: Self.tilesPerTask) / Self.tilesPerTask
-            return taskCount
-        }
-        let matrices = products.map(\.matrix.view)
-        inputs.withUnsafeBufferPointer { inputs in
-            matrices.withUnsafeBufferPointer { matrices in
-                compute.parallel(taskCount) { task in
-                    var index = 0
-                    while ends[index] <= task { index += 1 }
-                    let product = products[index]
-                    let first = (task - (index == 0 ? 0 : ends[index - 1])) * Self.tilesPerTask
-                    compute.kernels.pointee.multiply(
-                        matrices.baseAddress.map { $0 + index }, inputs.baseAddress.map { $0 + index },
-                        Int64(first),
-                        Int64(min(first + Self.tilesPerTask, product.matrix.tileCount)), product.out,
-                        Int64(product.stride))
-                }
-            }
-        }
+    /// Groups of tokens that are still to be put into blocks of integers; none once they have been.
+    func takeUnquantized() -> Int {
+        defer { isQuantized = true }
+        return isQuantized ? 0 : tokens.roundedUp(to: DK_GROUP) / DK_GROUP
     }
 }

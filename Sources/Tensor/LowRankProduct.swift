@@ -35,11 +35,12 @@ package struct LowRankProduct: Sendable {
     /// `out = before + scaling * b[rows] a`.
     /// - Parameters:
     ///   - before: `[rows.count, columns]`
-    ///   - out: `[columns / 64 rounded up, rows.count, 64]`, padded with zeros: one row is that row.
+    ///   - out: `[columns / 64 rounded up, rows.count, 64]`, padded with zeros: one row is that row. Nil if only the squares
+    ///     are wanted.
     ///   - squares: `[rows.count]`, the sum of each row's squares.
     /// - Precondition: `rows` lie in b's tiles.
     package func add(
-        rows: Range<Int>, to before: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>,
+        rows: Range<Int>, to before: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>?,
         squares: UnsafeMutablePointer<Double>, on compute: Compute
     ) {
         precondition(rows.lowerBound >= 0 && rows.upperBound * rank <= b.count)

@@ -12,6 +12,8 @@ package protocol Tokenizer: Sendable {
 
     /// The highest id + 1.
     var vocabularySize: Int { get }
+    /// Rows that an embedding must have: a token that only a configuration declares, often for padding, may have none.
+    var neededRows: Int { get }
 
     /// The token that ends a text, as the tokenizer's configuration names it (`eos_token`); nil without one.
     var eosID: Int? { get }
@@ -64,4 +66,8 @@ extension TokenStream {
         finish(into: &text)
         return String(decoding: text, as: UTF8.self)
     }
+}
+
+extension Tokenizer {
+    package var neededRows: Int { vocabularySize }
 }

@@ -47,11 +47,13 @@ package struct TokenizerConfiguration: Sendable {
 
     private func roleToken(_ role: String) throws(LoadError) -> DeclaredToken? {
         for fields in [specialTokens, fields] {
-            guard let fields, let value = fields[role] else { continue }
-            return try Self.special(value, fields, role)
+            guard let fields, fields.object[role] != nil else { continue }
+            // Null: there is none.
+            return try fields[role].map { value throws(LoadError) in
+                try Self.special(value, fields, role)
+            }
         }
-        // Null: there is none.
-        guard fields.object[role] == nil, let content = defaults[role] else { return nil }
+        guard let content = defaults[role] else { return nil }
         return Self.special(content, fields, role)
     }
 
@@ -92,43 +94,61 @@ package struct TokenizerConfiguration: Sendable {
     /// those with a role, then the other special ones.
     /// - Parameter others: the last, where no file lists any.
     func declaredTokens(others: [AddedTokens.Token]) throws(LoadError) -> [DeclaredToken] {
-        var named: [DeclaredToken] = []
-        for role in Self.roles {
-            if let token = try roleToken(role) { named.append(token) }
-        }
-        named += try modelTokens()
+        var named = try namedTokens()
+        let special = Set(named.map(\.token.content))
         named +=
             try listedTokens()
             ?? others.map {
                 DeclaredToken(token: $0, id: nil, file: fields.file, field: "added_tokens_decoder")
             }
-        let special = Set(named.lazy.filter(\.token.isSpecial).map(\.token.content))
-        var tokens = try tokensWithIDs(special: special).sorted { ($0.id ?? 0) < ($1.id ?? 0) }
+        let listed = Set(named.lazy.filter(\.token.isSpecial).map(\.token.content))
+        var tokens = try tokensWithIDs(special: special, listed: listed)
+            .sorted { ($0.id ?? 0) < ($1.id ?? 0) }
         var known = Set(tokens.map(\.token.content))
         for token in named where known.insert(token.token.content).inserted { tokens.append(token) }
         return tokens
     }
 
-    /// Tokens with a role that only some models have: other keys, and those of a table of roles.
-    private func modelTokens() throws(LoadError) -> [DeclaredToken] {
+    /// Tokens with a role, in the order in which the reference adds them: those of every model, then those that only
+    /// some have, by keys of their own or in a table of roles. What `special_tokens_map.json` says of a role wins.
+    func namedTokens() throws(LoadError) -> [DeclaredToken] {
         var tokens: [DeclaredToken] = []
-        for fields in [fields, specialTokens] {
-            guard let fields else { continue }
-            for (key, value) in fields["extra_special_tokens"]?.object?.members ?? [] {
-                tokens.append(try Self.special(value, fields, "extra_special_tokens.\(key)"))
-            }
-            for (key, value) in fields.object.members where key.hasSuffix("_token") && value.string != nil {
-                if !Self.roles.contains(key) { tokens.append(try Self.special(value, fields, key)) }
+        for role in Self.roles {
+            if let token = try roleToken(role) { tokens.append(token) }
+        }
+        var keys: [String] = []
+        var others: [String: DeclaredToken] = [:]
+        func note(_ key: String, _ token: DeclaredToken) {
+            if others.updateValue(token, forKey: key) == nil { keys.append(key) }
+        }
+        let files = [fields, specialTokens].compactMap { $0 }
+        for fields in files {
+            for (key, value) in fields.object.members
+            where key.hasSuffix("_token") && !Self.roles.contains(key) {
+                let isWritten = value.object?["__type"]?.string == "AddedToken"
+                let isToken =
+                    value.string != nil || isWritten
+                    || (fields.file == specialTokens?.file && value.object != nil)
+                if isToken { note(key, try Self.special(value, fields, key)) }
             }
         }
-        return tokens
+        for fields in files {
+            for (key, value) in fields["extra_special_tokens"]?.object?.members ?? [] {
+                note(key, try Self.special(value, fields, "extra_special_tokens.\(key)"))
+            }
+        }
+        return tokens + keys.compactMap { others[$0] }
     }
 
-    /// Nil where no list is given. The reference does not read `additional_special_tokens` of `special_tokens_map.json`.
+    /// Nil where no list is given. `additional_special_tokens` of `special_tokens_map.json` counts only where the
+    /// configuration has no list at all.
     private func listedTokens() throws(LoadError) -> [DeclaredToken]? {
-        let own = ["extra_special_tokens", "additional_special_tokens"].first { fields[$0]?.array != nil }
+        let names = ["extra_special_tokens", "additional_special_tokens"]
+        let lists = names.filter { fields[$0]?.array != nil }
+        let own = lists.first { fields[$0]?.array?.isEmpty == false } ?? lists.first
+        let more = lists.isEmpty && specialTokens?[names[0]]?.array == nil ? names[1] : names[0]
         var tokens: [DeclaredToken]?
-        for (fields, key) in [(fields, own), (specialTokens, "extra_special_tokens")] {
+        for (fields, key) in [(fields, own), (specialTokens, more)] {
             guard let fields, let key, let values = fields[key]?.array else { continue }
             var listed = tokens ?? []
             for (index, value) in values.enumerated() {
@@ -139,7 +159,12 @@ package struct TokenizerConfiguration: Sendable {
         return tokens
     }
 
-    private func tokensWithIDs(special: Set<[UInt8]>) throws(LoadError) -> [DeclaredToken] {
+    /// - Parameters:
+    ///   - special: the tokens with a role.
+    ///   - listed: these and the other special ones.
+    private func tokensWithIDs(
+        special: Set<[UInt8]>, listed: Set<[UInt8]>
+    ) throws(LoadError) -> [DeclaredToken] {
         let ids = 0...Vocabulary.idLimit - 1
         var tokens: [DeclaredToken] = []
         if let entries = try fields.fields("added_tokens_decoder") {
@@ -156,7 +181,7 @@ package struct TokenizerConfiguration: Sendable {
         } else if let addedTokens {
             for (text, _) in addedTokens.object.members {
                 let content = Array(text.utf8)
-                let isSpecial = special.contains(content)
+                let isSpecial = listed.contains(content)
                 tokens.append(
                     DeclaredToken(
                         token: AddedTokens.Token(
@@ -170,30 +195,71 @@ package struct TokenizerConfiguration: Sendable {
 }
 
 extension AddedTokens {
-    /// The reference ignores the ids that the files give: a token that the vocabulary has keeps its id, any other gets
-    /// the next free one. Files in which that differs from what they say are refused.
-    init(
+    /// Adds those that are not there yet, by their spellings. The reference ignores the ids that the files give: a token
+    /// that the vocabulary has keeps its id, any other gets the next free one. Files in which that differs from what they
+    /// say are refused.
+    mutating func add(
         _ declared: [TokenizerConfiguration.DeclaredToken], vocabulary: Vocabulary, normalizer: Normalizer?
     ) throws(LoadError) {
-        self.init()
         var next = vocabulary.size
         for declaration in declared where !declaration.token.content.isEmpty {
-            var token = declaration.token
-            let known = vocabulary.id(of: token.content) ?? tokens.first { $0.content == token.content }?.id
-            token.id = known ?? next
-            if known == nil { next += 1 }
-            guard declaration.id ?? token.id == token.id else {
+            let id = vocabulary.id(of: declaration.token.content) ?? next
+            if id == next { next += 1 }
+            guard declaration.id ?? id == id else {
                 throw LoadError(
                     .malformed, file: declaration.file, field: declaration.field,
-                    expected: "the id \(token.id), which the reference library gives it",
+                    expected: "the id \(id), which the reference library gives it",
                     found: declaration.id.map { "\($0)" } ?? "nothing",
                     advice: "save the tokenizer again with transformers, or add a tokenizer.json")
             }
-            if let clash = add(token, normalizer: normalizer) {
-                throw LoadError(
-                    .malformed, file: declaration.file, field: declaration.field,
-                    "another added token has the same \(clash)")
+            try add(declaration, id: id, normalizer: normalizer)
+        }
+    }
+
+    /// Adds those that a configuration declares to those of the tokenizer's own file, whose ids stand.
+    /// - Parameters:
+    ///   - configuration: replaces what the file says of tokens that it lists itself; those with a role are special anyway.
+    mutating func add(
+        _ configuration: TokenizerConfiguration, vocabulary: Vocabulary, normalizer: Normalizer?
+    ) throws(LoadError) {
+        let declared = try configuration.declaredTokens(others: [])
+        let replaces = TokenizerConfiguration.listsTokens(configuration.fields)
+        let special = Set(try configuration.namedTokens().map(\.token.content))
+        let listed = declared.reduce(into: [[UInt8]: TokenizerConfiguration.DeclaredToken]()) {
+            if $1.id != nil, replaces { $0[$1.token.content] = $1 }
+        }
+        var all = AddedTokens()
+        // What was special stays so.
+        all.specialSpellings = specialSpellings
+        for token in tokens {
+            if let declaration = listed[token.content] {
+                try all.add(declaration, id: token.id, normalizer: normalizer)
+            } else {
+                var token = token
+                token.isSpecial = token.isSpecial || special.contains(token.content)
+                _ = all.add(token, normalizer: normalizer)
             }
+        }
+        var next = (tokens.map { $0.id + 1 } + [vocabulary.size]).max() ?? 0
+        var contents = Set(tokens.map(\.content))
+        for declaration in declared
+        where !declaration.token.content.isEmpty && contents.insert(declaration.token.content).inserted {
+            let known = vocabulary.id(of: declaration.token.content)
+            try all.add(declaration, id: known ?? next, normalizer: normalizer)
+            if known == nil { next += 1 }
+        }
+        self = all
+    }
+
+    private mutating func add(
+        _ declaration: TokenizerConfiguration.DeclaredToken, id: Int, normalizer: Normalizer?
+    ) throws(LoadError) {
+        var token = declaration.token
+        token.id = id
+        if let clash = add(token, normalizer: normalizer) {
+            throw LoadError(
+                .malformed, file: declaration.file, field: declaration.field,
+                "another added token has the same \(clash)")
         }
     }
 }

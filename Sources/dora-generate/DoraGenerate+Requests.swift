@@ -60,10 +60,11 @@ extension DoraGenerate {
         try await run.run(by: try await answerer(), adapter: remote.connect == nil ? nil : options.adapter)
     }
 
-    /// Who answers: a server, or an engine in this process.
+    /// Who answers: a server, one of several, or an engine in this process.
     private func answerer() async throws -> any Answerer {
         if let connect = remote.connect {
-            return try await ServerConnection(ListenAddress(connect), token: try remote.token())
+            return try await ServerPool(
+                ListenAddress.list(connect), token: try remote.token(), adapter: options.adapter)
         }
         let settings = try options.engineSettings(environment: ProcessInfo.processInfo.environment)
         return try LocalAnswerer(settings.model, settings.engine)

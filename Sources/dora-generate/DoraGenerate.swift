@@ -18,7 +18,7 @@ import FoundationEssentials
             echo prompt | dora-generate --connect ADDRESS [--adapter NAME] [options]
             dora-generate --interactive [--system TEXT] [--adapter [NAME=]ADAPTER ...] [--connect ADDRESS]
             dora-generate --jsonl FILE [-o FILE] [--adapter [NAME=]ADAPTER ...] [--connect ADDRESS]
-            dora-generate --connect ADDRESS adapters|stats|load NAME [PATH]|unload NAME
+            dora-generate --connect ADDRESS[,ADDRESS...] adapters|stats|load NAME [PATH]|unload NAME
             """,
         discussion: """
             The completion, and nothing else, goes to standard output as it is made. Decoding is greedy. The prompt is \
@@ -162,7 +162,7 @@ import FoundationEssentials
             } else if chat.interactive {
                 try await converse()
             } else if let connect = remote.connect {
-                try await RemoteGeneration(command: self, address: ListenAddress(connect)).run()
+                try await RemoteGeneration(command: self, addresses: ListenAddress.list(connect)).run()
             } else {
                 let settings = try options.settings(environment: ProcessInfo.processInfo.environment)
                 try Generation(command: self, settings: settings).run()

@@ -111,7 +111,8 @@ struct Generation {
         func rounded(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
         let prefill = completion.prefillTime.seconds
         let lines = [
-            "load \(rounded(model.loadTime.seconds)) s, merge \(rounded(model.mergeTime.seconds)) s",
+            "load \(rounded(model.loadTime.seconds)) s, merge \(rounded(model.mergeTime.seconds)) s"
+                + (model.merge.map { " (\($0.choice.form.rawValue))" } ?? ""),
             "prefill \(prompt) tokens in \(rounded(prefill)) s"
                 + (prefill > 0 ? " (\(rounded(Double(prompt) / prefill)) tokens/s)" : ""),
             "decode \(completion.tokenIDs.count) tokens in \(rounded(completion.decodeTime.seconds)) s"

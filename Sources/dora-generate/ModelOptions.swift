@@ -7,6 +7,7 @@ import DoraText
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
+extension StorageOptions.Form: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
 extension ModelSettings.Activations: ExpressibleByArgument {}
@@ -56,6 +57,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))
     var adapterScale: Float = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "How the adapter acts: merged into the base's matrices, factored beside them, or auto, which merges unless a "
+                + "step would then read over 5 % more than the base's."))
+    var adapterForm: StorageOptions.Form = .auto
+
     @Flag(help: "Serve adapters of other bases on an AWQ model, too, whose weights are scaled otherwise.")
     var acceptOtherBase = false
 
@@ -85,6 +92,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")
     var kv: ModelSettings.Cache?
 
+    @Option(
+        help: ArgumentHelp(
+            "Tokens to guess in a step, which changes no answer: off, or at most so many. Default: 15.",
+            valueName: "off|n"))
+    var speculate: String?
+
     @Option(help: "Threads to compute with. Default: the cores that this process may use.")
     var threads: Int?
 
@@ -95,14 +108,18 @@ struct ModelOptions: ParsableArguments {
     var isGiven: Bool {
         model != nil || adapterRoot != nil || chatTemplate != nil || tokenizer != nil || context != nil
             || quantize != nil || acceptOtherBase
-            || kv != nil
+            || kv != nil || speculate != nil
             || threads != nil || weights != .native
             || merged != .auto || adapterScale != 1 || head != .auto || activations != .auto
+            || adapterForm != .auto
     }
 
     func validate() throws {
         if !adapterScale.isFinite { throw ValidationError("--adapter-scale must be a number") }
         if adapterScale != 1, adapter == nil { throw ValidationError("--adapter-scale needs --adapter") }
+        if let speculate, GuessLimit.read(speculate) == nil {
+            throw ValidationError("--speculate must be \(GuessLimit.wanted)")
+        }
         if let context, context < 1 { throw ValidationError("--context must be at least 1") }
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1...1024") }
     }
@@ -143,10 +160,12 @@ struct ModelOptions: ParsableArguments {
         if let notice = base.notice { Terminal.note(notice) }
         var settings = ModelSettings(
             model: base.path, adapter: adapter, quantization: quantize,
-            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
+            storage: StorageOptions(weights: weights, merged: merged, head: head, form: adapterForm),
+            cache: kv,
             activations: activations, context: context, threads: threads, chatTemplate: chatTemplate,
             tokenizer: try tokenizer.map { text throws(LoadError) in try places.tokenizer(text) })
         settings.acceptsOtherBase = acceptOtherBase
+        settings.guesses = speculate.flatMap(GuessLimit.read) ?? settings.guesses
         return settings
     }
 }

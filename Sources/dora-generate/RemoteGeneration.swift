@@ -6,10 +6,10 @@ import DoraText
 /// One run of the command as a server's client: same flags, same output.
 struct RemoteGeneration {
     let command: DoraGenerate
-    let address: ListenAddress
+    let addresses: [ListenAddress]
 
     func run() async throws {
-        let client = ServerClient(address, token: try command.remote.token())
+        let client = ServerClient(addresses, token: try command.remote.token())
         if let operation = command.remote.operation.first {
             try await perform(operation, Array(command.remote.operation.dropFirst()), client)
         } else if command.isScoring {
@@ -75,8 +75,9 @@ struct RemoteGeneration {
         } else if operation == "unload" {
             line.disable = command.remote.disable
         }
-        let (_, last) = try await client.perform(line)
-        try Terminal.write(try (last["result"] ?? .null).jsonLine + "\n")
+        try await client.performEverywhere(line) { last in
+            try Terminal.write(try (last["result"] ?? .null).jsonLine + "\n")
+        }
     }
 }
 
@@ -85,7 +86,11 @@ struct RemoteOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Ask a running dora-serve (unix:PATH or tcp:HOST:PORT) instead of loading a model.",
-            discussion: "--adapter then names one of its adapters; an empty name means the base.",
+            discussion: """
+                --adapter then names one of its adapters; an empty name means the base. Of several servers, between \
+                commas, each adapter has one that is asked first; the next one is when that is draining or gone. \
+                Operations go to all of them, and print a line for each.
+                """,
             valueName: "address"))
     var connect: String?
 

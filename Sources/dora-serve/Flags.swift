@@ -31,6 +31,11 @@ struct ModelFlags: ParsableArguments {
     var kv: String?
     @Option(
         help: ArgumentHelp(
+            "Tokens to guess in a step, which changes no answer: off, or at most so many. Default: 15.",
+            valueName: "off|n"))
+    var speculate: String?
+    @Option(
+        help: ArgumentHelp(
             "Chat template to use in place of the adapters' and the model's.", valueName: "file"))
     var chatTemplate: String?
     @Option(
@@ -46,7 +51,7 @@ struct ModelFlags: ParsableArguments {
     var values: [ServerOption: [String]] {
         [
             .model: list(model), .quantize: list(quantize), .weights: list(weights), .merged: list(merged),
-            .head: list(head), .activations: list(activations), .kv: list(kv),
+            .head: list(head), .activations: list(activations), .kv: list(kv), .speculate: list(speculate),
             .chatTemplate: list(chatTemplate), .tokenizer: list(tokenizer), .threads: list(threads),
         ]
     }
@@ -65,6 +70,16 @@ struct AdapterFlags: ParsableArguments {
         help: ArgumentHelp("Factor of what every --adapter changes. Default: 1.", valueName: "number"))
     var adapterScale: String?
     @Option(
+        help: ArgumentHelp(
+            "How adapters act: merged into the base's matrices, factored beside them, or auto.",
+            discussion:
+                """
+                auto merges, unless a step would then read over 5 % more than the base's, as over 4-bit bases. factored \
+                holds many adapters, and answers many of them together faster.
+                """,
+            valueName: "form"))
+    var adapterForm: String?
+    @Option(
         help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"))
     var adapterRoot: String?
     @Option(
@@ -74,12 +89,15 @@ struct AdapterFlags: ParsableArguments {
     var defaultAdapter: String?
     @Flag(help: "Serve adapters of other bases on an AWQ model, too, whose weights are scaled otherwise.")
     var acceptOtherBase = false
-    @Option(help: ArgumentHelp("Memory for merged matrices. Default: 50%.", valueName: "bytes|percent"))
+    @Option(
+        help: ArgumentHelp(
+            "Memory for merged matrices and factors. Default: 50%.", valueName: "bytes|percent"))
     var memory: String?
 
     var values: [ServerOption: [String]] {
         [
-            .adapter: adapter, .adapterScale: list(adapterScale), .adapterRoot: list(adapterRoot),
+            .adapter: adapter, .adapterScale: list(adapterScale), .adapterForm: list(adapterForm),
+            .adapterRoot: list(adapterRoot),
             .defaultAdapter: list(defaultAdapter), .acceptOtherBase: list(acceptOtherBase),
             .memory: list(memory),
         ]

@@ -41,6 +41,7 @@ void run_conversions(const dk_kernels *k);
 void run_products(const dk_kernels *k);
 void run_merges(const dk_kernels *k);
 void run_attention(const dk_kernels *k);
+void run_low_rank(const dk_kernels *k);
 
 // The tables under test; the last is the portable one.
 int tables_count(void);

@@ -15,6 +15,9 @@ static void add(const dk_kernels *k, noise *n, shape s, int64_t rows, const floa
         if (i / (s.rank * DK_BLOCK) * DK_BLOCK + i % DK_BLOCK >= s.columns) a[i] = 0;
     double squares[DK_ROWS];
     k->add_product(before, b, a, rows, s.rank, 0.75f, s.columns, out, squares);
+    double alone[DK_ROWS];
+    k->add_product(before, b, a, rows, s.rank, 0.75f, s.columns, NULL, alone);
+    if (!s.extreme && memcmp(alone, squares, (size_t)rows * sizeof *squares)) abort();
     record_floats(out, rows * padded(s.columns), "add_product %d x %d, rank %d", (int)rows, (int)s.columns, (int)s.rank);
     if (!s.extreme)
         record_bytes(squares, (size_t)rows * sizeof *squares, "squares %d x %d, rank %d", (int)rows, (int)s.columns,

@@ -9,6 +9,7 @@ static void run(const dk_kernels *k) {
     run_conversions(k);
     run_products(k);
     run_merges(k);
+    run_low_rank(k);
     run_attention(k);
 }
 

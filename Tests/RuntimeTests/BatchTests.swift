@@ -13,17 +13,22 @@ import Testing
     ]
     private static let storages = [
         StorageOptions(weights: .f32, merged: .f32), StorageOptions(weights: .q8, merged: .q8),
-        StorageOptions(weights: .q8, merged: .q4, head: .q4),
+        StorageOptions(weights: .q8, merged: .q4, head: .q4), StorageOptions(weights: .f32, form: .factored),
+        StorageOptions(weights: .q8, form: .factored),
     ]
 
-    @Test(arguments: storages) func aSequenceDoesNotSeeItsNeighbours(storage: StorageOptions) throws {
+    /// As the options say, or every other adapter merged and the rest factored.
+    @Test(arguments: storages, [false, true])
+    func aSequenceDoesNotSeeItsNeighbours(storage: StorageOptions, isMixed: Bool) throws {
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), storage: storage, on: compute)
-        let models = try Self.adapters.map { name in
+        let models = try Self.adapters.enumerated().map { index, name in
             guard let name else { return base.weights }
             let adapter = try Adapter(
                 folder: Fixtures.path("adapters/\(name)"), fitting: base.inventory, baseName: nil)
-            return try base.adapted(by: adapter, on: compute).weights
+            return try base.adapted(
+                by: adapter, as: isMixed ? (index % 2 == 0 ? .factored : .merged) : nil, on: compute
+            ).weights
         }
         let requests = Self.adapters.indices.map { index in
             GenerationRequest(

@@ -16,15 +16,25 @@ import Testing
         try model.expectAnswers(of: golden)
     }
 
+    /// With the factors beside the base.
+    @Test(arguments: Fixtures.cases) func factoredAnswersAreThoseOfPEFT(name: String) throws {
+        let golden = try GoldenCase.load(name)
+        let model = try TestModel(
+            golden, storage: StorageOptions(weights: .f32, merged: .f32, form: .factored))
+        try model.expectAnswers(of: golden)
+    }
+
     @Test func theFamiliesAreThere() {
         #expect(Fixtures.families.count >= 30)
     }
 
     /// Base and adapters of tiny models of every family, some also as bitsandbytes stores them.
-    @Test(arguments: Fixtures.families) func everyFamilyAnswersAsPEFTDoes(name: String) throws {
+    @Test(arguments: Fixtures.families, [StorageOptions.Form.merged, .factored])
+    func everyFamilyAnswersAsPEFTDoes(name: String, form: StorageOptions.Form) throws {
         for golden in try GoldenCase.family(name) {
             let model = try TestModel(
-                golden, in: ("families", "families"), storage: StorageOptions(weights: .f32, merged: .f32))
+                golden, in: ("families", "families"),
+                storage: StorageOptions(weights: .f32, merged: .f32, form: form))
             try model.expectAnswers(of: golden)
         }
     }

@@ -13,7 +13,8 @@ import Testing
     private static let storages = [
         StorageOptions(), StorageOptions(weights: .f32, merged: .f32),
         StorageOptions(weights: .q8, merged: .q8),
-        StorageOptions(merged: .q4, head: .q4),
+        StorageOptions(merged: .q4, head: .q4), StorageOptions(form: .factored),
+        StorageOptions(weights: .f32, form: .factored),
     ]
 
     @Test(arguments: cases, storages) func chunksThreadsAndKernelsLeaveTheBitsAlone(

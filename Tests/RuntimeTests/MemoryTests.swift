@@ -51,7 +51,10 @@ import Testing
         var waiting = works.enumerated().map { serial, work in
             (
                 work,
-                EngineLoop.Waiting(request: reports.request(serial, work), adapter: nil, arrival: .now)
+                EngineLoop.Waiting(
+                    request: reports.request(serial, work), adapter: nil,
+                    // Who waited longest in the queue is no older for that.
+                    arrival: .now - .seconds(serial))
             )
         }[...]
         var steps = 0
@@ -117,6 +120,14 @@ import Testing
         }
         let outcome = try Self.run(alike, on: Model(), blocks: 6)
         #expect(outcome.order == [0, 1, 2, 3, 4] && outcome.preemptions > 0)
+    }
+
+    /// Who is short need not wait for those who made room.
+    @Test func whoFitsIntoWhatIsLeftOvertakes() throws {
+        let short = EngineRequest.Work.generate(
+            GenerationRequest(prompt: [7, 8, 9], maximumTokens: 5, ignoresEOS: true))
+        let outcome = try Self.run(Array(Self.open.prefix(3)) + [short], on: Model(), blocks: 5)
+        #expect(outcome.order.first == 3 && outcome.order.count == 4)
     }
 
     @Test func aRequestThatMadeRoomCanBeCancelled() throws {

@@ -149,6 +149,45 @@ import Testing
         #expect(await engine.adapters().filter { $0.bytes > 0 }.count == 1)
     }
 
+    /// The same files in another form answer in other bits: another generation, which begins with no keys of the first.
+    @Test func aFormIsAPartOfAGeneration() async throws {
+        let engine = try engine()
+        let prompt = (0..<100).map { ($0 * 7) % 128 }
+        for (form, generation, cached) in [
+            (StorageOptions.Form.merged, 1, 0), (.factored, 2, 0), (.factored, 2, 64),
+        ] {
+            var order = order("a", "dora-qkv", replace: true)
+            order.form = form
+            #expect(try await engine.load(order).generation == generation)
+            let reply = try await engine.generate(
+                prompt, adapter: .named("a", generation: nil), maximumTokens: 3)
+            #expect(reply.cachedTokens == cached)
+            #expect(
+                reply.completion.logprobs
+                    == (try engine.alone(prompt, adapter: "dora-qkv", as: form, maximumTokens: 3)).logprobs)
+            let status = try #require(await engine.adapters().first { $0.state == .loaded })
+            #expect(status.form?.rawValue == form.rawValue)
+        }
+        // A name that is loaded again by itself keeps the form that was ordered.
+        try await engine.unload("a")
+        let again = try await engine.generate([1], adapter: .named("a", generation: nil), maximumTokens: 1)
+        #expect(again.adapter?.generation == 2)
+    }
+
+    /// They take their factors and scales, and nothing else.
+    @Test func factoredAdaptersAreCharged() async throws {
+        let engine = try engine { $0.adapterBytes = 1 << 30 }
+        var order = order("dora-qkv")
+        order.form = .factored
+        _ = try await engine.load(order)
+        let factored = await engine.statistics().adapterBytes
+        order.isReplacement = true
+        order.form = .merged
+        _ = try await engine.load(order)
+        let merged = await engine.statistics().adapterBytes
+        #expect(factored > 0 && factored < merged)
+    }
+
     @Test func aReplacementThatIsRefusedChangesNothing() async throws {
         let engine = try engine()
         _ = try await engine.load(order("a", "dora-qkv"))

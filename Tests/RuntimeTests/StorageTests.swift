@@ -54,7 +54,8 @@ import dora_accuracy
 
     /// Eight bits are no advice to those who have them.
     @Test func adviceThatIsFollowedAlreadyIsNotGiven() throws {
-        var report = MergeReport()
+        var report = MergeReport(
+            choice: FormChoice(.auto, merged: .auto, base: 1, fixed: 0, mergedBytes: 0, factoredBytes: nil))
         report.add(.init(module: "a", survival: 0.7, noise: 0.5, format: "q8"))
         report.add(.init(module: "b", survival: 1, noise: 1.2, format: "q4"))
         report.add(.init(module: "c", survival: 0.96, noise: 0.9, format: "q8"))
@@ -64,7 +65,8 @@ import dora_accuracy
     }
 
     @Test func rowsOfZerosAreOneLine() throws {
-        var report = MergeReport()
+        var report = MergeReport(
+            choice: FormChoice(.auto, merged: .auto, base: 1, fixed: 0, mergedBytes: 0, factoredBytes: nil))
         for (module, zeros) in [("a", 1), ("b", 0), ("c", 40)] {
             report.add(.init(module: module, survival: 1, noise: 0, format: "q8"), zeros: zeros)
         }

@@ -13,7 +13,12 @@ import Testing
     private static let folders = [
         "dora-qkv", "dora-all-linear", "dora-embed-head", "lora-plain", "dora-patterns", "dora-rslora",
         "lora-bias-b", "dora-save-norm", "dora-tokens", "dora-rank-37", "dora-exclude", "dora-head",
-    ]
+    ].flatMap { folder in [Content(folder: folder, form: .merged), Content(folder: folder, form: .factored)] }
+
+    fileprivate struct Content: Hashable, Sendable {
+        let folder: String
+        let form: StorageOptions.Form
+    }
 
     @Test func noRequestSeesAnothersAdapter() async throws {
         let server = try await TestServer { options in
@@ -26,18 +31,22 @@ import Testing
         let contents = Contents()
         let names = (0..<8).map { "a\($0)" }
 
-        @Sendable func load(_ name: String, _ folder: String, _ client: TestConnection) async throws {
+        @Sendable func load(_ name: String, _ content: Content?, _ client: TestConnection) async throws {
+            guard let content else { return }
             let reply = try await client.ask(
-                #"{"id":"load","op":"load","name":"\#(name)","path":"\#(folder)","replace":true}"#)
+                #"{"id":"load","op":"load","name":"\#(name)","path":"\#(content.folder)","form":"\#(content.form.rawValue)","replace":true}"#
+            )
             if let identity = reply.result?["adapter"]?.string {
-                contents.set(identity, folder)
+                contents.set(identity, content)
             } else {
                 // All others are in use: fair enough.
                 #expect(reply.errorCode == "adapters_busy" || reply.errorCode == "loading")
             }
         }
         let manager = try await server.connect()
-        for (index, name) in names.enumerated() { try await load(name, Self.folders[index], manager) }
+        for (index, name) in names.enumerated() {
+            try await load(name, Self.folders[3 * index % Self.folders.count], manager)
+        }
 
         struct Answer: Sendable {
             let adapter: String?
@@ -55,7 +64,7 @@ import Testing
                     for number in 0..<7 {
                         let other = names.randomElement(using: &random) ?? names[0]
                         if number == 2 || number == 4 {
-                            try await load(other, Self.folders.randomElement(using: &random) ?? "", client)
+                            try await load(other, Self.folders.randomElement(using: &random), client)
                         } else if number == 5 {
                             _ = try await client.ask(#"{"id":"u","op":"unload","name":"\#(other)"}"#)
                         }
@@ -88,12 +97,13 @@ import Testing
 
         // A load that was unloaded while it ran may have made a generation that no reply has named; all its answers
         // must still be those of one folder.
-        var weights: [String?: ModelWeights] = [nil: server.base.weights]
+        var weights: [Content?: ModelWeights] = [nil: server.base.weights]
         for folder in Self.folders {
-            weights[folder] = try server.weights(TestServer.fixtures + "/adapters/" + folder)
+            weights[folder] = try server.weights(
+                TestServer.fixtures + "/adapters/" + folder.folder, as: folder.form)
         }
         for answer in answers {
-            let known: [String?] = answer.adapter.map { contents[$0].map { [$0] } ?? Self.folders } ?? [nil]
+            let known: [Content?] = answer.adapter.map { contents[$0].map { [$0] } ?? Self.folders } ?? [nil]
             let fitting = try known.first { folder in
                 guard let model = weights[folder] else { return false }
                 let alone = try server.alone(answer.prompt, model, maximumTokens: answer.count)
@@ -117,11 +127,13 @@ import Testing
 
 /// Which folder each generation was loaded from.
 private final class Contents: Sendable {
-    private let folders = Mutex<[String: String]>([:])
+    private let folders = Mutex<[String: InterleavingTests.Content]>([:])
 
-    func set(_ identity: String, _ folder: String) { folders.withLock { $0[identity] = folder } }
+    func set(_ identity: String, _ folder: InterleavingTests.Content) {
+        folders.withLock { $0[identity] = folder }
+    }
     var count: Int { folders.withLock { $0.count } }
-    subscript(identity: String) -> String? { folders.withLock { $0[identity] } }
+    subscript(identity: String) -> InterleavingTests.Content? { folders.withLock { $0[identity] } }
 }
 
 /// SplitMix64: the same numbers every time.

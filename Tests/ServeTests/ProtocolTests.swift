@@ -210,7 +210,8 @@ import Testing
         let lines = Mutex<[String]>([])
         var logger = Logger(label: "test") { _ in LineHandler { line in lines.withLock { $0.append(line) } } }
         let notice = AdapterNotice.loaded(
-            AdapterIdentity(name: "x", generation: 1), digest: "0", bytes: 1, seconds: 1,
+            AdapterIdentity(name: "x", generation: 1), AdapterContent(digest: "0", form: .merged), bytes: 1,
+            seconds: 1,
             warnings: [warning])
         logger.logLevel = .info
         logger.log(notice)

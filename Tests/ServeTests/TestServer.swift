@@ -108,10 +108,10 @@ final class TestServer: Sendable {
     }
 
     /// The weights of an adapter, or the base's own.
-    func weights(_ folder: String?) throws -> ModelWeights {
+    func weights(_ folder: String?, as form: StorageOptions.Form? = nil) throws -> ModelWeights {
         guard let folder else { return base.weights }
         let adapter = try Adapter(folder: folder, fitting: base.inventory, baseName: nil)
-        return try base.adapted(by: adapter, on: compute).weights
+        return try base.adapted(by: adapter, as: form, on: compute).weights
     }
 
     /// What a generator of its own gives.

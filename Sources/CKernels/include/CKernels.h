@@ -16,6 +16,8 @@ enum {
     DK_GROUP = 12,
     // Keys in one block of the KV cache.
     DK_KEYS = 64,
+    // Rows of an adapter's first factor that lie side by side.
+    DK_RANKS = 8,
 };
 
 typedef enum {
@@ -91,6 +93,16 @@ typedef struct {
     float *shifts;       // [group][block][half][tokens of the group], the scale times such a sum
     dk_terms *terms;     // [group][block]
 } dk_activations;
+
+// What an adapter adds beside a matrix of `rows` outputs: a product of two factors, a scale for each output, or both.
+typedef struct {
+    bool half;           // the factors are IEEE halves, else floats
+    int64_t rank;        // 0 for none
+    const void *a;       // [rank/8][columns/16][8, or the ranks that are left][16], columns padded with zeros
+    const void *b;       // [tile][rank][16], rows padded with zeros
+    const float *units;  // [rank], what a rank's product is multiplied by
+    const float *scales; // [rows], or NULL for ones
+} dk_low_rank;
 
 // One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer that is kept alike.
 typedef struct {
@@ -175,14 +187,21 @@ typedef struct {
     // The inverse of pack, up to the rounding of the format: rows [16][columns].
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     // W = V + scaling * b a of `rows` rows: `before` [rows][columns], b [rows][rank], a in blocks of columns
-    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64]. squares [rows]: the sum of each
-    // row's squares.
+    // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64], or NULL. squares [rows]: the sum
+    // of each row's squares.
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
     // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
     // pack takes; the scaled rows take the place of the rows. `before` [16][columns].
     void (*pack_merged)(const dk_matrix *matrix, int64_t tile, const float *before, float *blocks,
                         const float *factors, int64_t columns, dk_change *change);
+    // sums[token][rank] = units * a x, for the ranks of one block of DK_RANKS; x [token][columns].
+    void (*reduce)(const dk_low_rank *part, const float *x, int64_t columns, int64_t tokens, int64_t block,
+                   float *sums);
+    // out[token][out_stride] = scales * (out + b sums) + bias, for the outputs of tiles [tile_begin, tile_end) of
+    // `rows`; bias may be NULL.
+    void (*finish)(const dk_low_rank *part, const float *sums, int64_t tokens, const float *bias, int64_t rows,
+                   int64_t tile_begin, int64_t tile_end, float *out, int64_t out_stride);
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
     void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
     void (*halve)(const float *x, int64_t count, uint16_t *out);

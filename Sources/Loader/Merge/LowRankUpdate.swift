@@ -45,7 +45,11 @@ package struct LowRankUpdate: WeightUpdate, Equatable {
         return zip(bias ?? [Float](repeating: 0, count: added.count), added).map { $0 + scaling * $1 }
     }
 
-    package func rows(columns: Int, on compute: Compute) -> any RowMerge {
+    package var lowRank: LowRankUpdate? { self }
+
+    package func rows(columns: Int, on compute: Compute) -> any RowMerge { lowRankRows(columns: columns) }
+
+    func lowRankRows(columns: Int) -> LowRankRows {
         let isEmpty = rank == 0
         return LowRankRows(
             product: LowRankProduct(
@@ -65,9 +69,18 @@ struct LowRankRows: RowMerge {
         rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
         on compute: Compute
     ) -> RowFactors {
+        factors(rows: rows, of: before, writing: blocks, on: compute)
+    }
+
+    /// m / ||row||, where there is an m, of rows that need not be written.
+    func factors(
+        rows: Range<Int>, of before: UnsafePointer<Float>, writing blocks: UnsafeMutablePointer<Float>? = nil,
+        on compute: Compute
+    ) -> RowFactors {
         var squares = [Double](repeating: 0, count: rows.count)
         product.add(rows: rows, to: before, into: blocks, squares: &squares, on: compute)
         var result = RowFactors()
+        result.isOverflow = squares.contains { !$0.isFinite }
         guard let magnitude else { return result }
         for (offset, row) in rows.enumerated() where row < magnitude.count {
             let norm = Float(squares[offset].squareRoot())

@@ -41,7 +41,10 @@ package struct MergeReport: Sendable {
     var baseModelName: String?
     private var adapterWarnings: [LoadWarning] = []
 
-    package init() {}
+    /// The adapter's form, and what the other would cost.
+    package let choice: FormChoice
+
+    package init(choice: FormChoice) { self.choice = choice }
 
     package var bytes: Int { entries.reduce(0) { $0 + $1.bytes } }
 

@@ -18,6 +18,8 @@ package protocol WeightUpdate: Sendable {
     func scaled(by factor: Float) -> Self?
     /// The module's bias once it is adapted.
     func bias(_ bias: [Float]?) -> [Float]?
+    /// The update as factors that can act beside a matrix; nil for a method that has none.
+    var lowRank: LowRankUpdate? { get }
     /// What changes the rows of V `[rows, columns]`.
     func rows(columns: Int, on compute: Compute) -> any RowMerge
 }
@@ -28,6 +30,7 @@ extension WeightUpdate {
     package var hasMagnitude: Bool { false }
     package func scaled(by factor: Float) -> Self? { nil }
     package func bias(_ bias: [Float]?) -> [Float]? { bias }
+    package var lowRank: LowRankUpdate? { nil }
 }
 
 /// Changes a matrix a tile of rows at a time, each row by itself and in F32: the same bits whichever thread asks, and
@@ -49,6 +52,8 @@ package struct RowFactors {
     package var factors = [Float](repeating: 1, count: PackedMatrix.tileRows)
     /// Rows that have no direction, which no magnitude can scale.
     package var zeroRows = 0
+    /// Whether a row's values are too large for its norm.
+    package var isOverflow = false
 
     package init() {}
 }

@@ -15,6 +15,8 @@ package struct ModuleInventory: Equatable, Sendable {
         package let inputs: Int
         package let hasBias: Bool
         let place: Place
+        /// Whether each head has a row of a norm's weights for itself; one head has one row.
+        var isPerHead = false
 
         /// Whether it has a row for each token.
         package var isVocabulary: Bool { kind == .embedding || name == ModuleInventory.head }
@@ -28,7 +30,7 @@ package struct ModuleInventory: Equatable, Sendable {
             switch kind {
             case .linear: [outputs, inputs]
             case .embedding: [inputs, outputs]
-            case .norm: outputs == inputs ? [outputs] : [outputs / inputs, inputs]
+            case .norm: isPerHead ? [outputs / inputs, inputs] : [outputs]
             }
         }
     }

@@ -31,11 +31,14 @@ struct RopeReader {
         if parameters["type"] != nil && parameters["rope_type"] == nil {
             throw parameters.missing("rope_type")
         }
+        // The library looks for this one beside the types of layers, never in them.
+        let isFlat = full == nil && sliding == nil
+        let isTruncated = try isFlat ? true : parameters.bool("truncate") ?? true
         return [
             try table(
-                full ?? (sliding == nil ? parameters : none),
-                theta: try config.positiveDouble("rope_theta") ?? family.theta),
-            try table(sliding ?? none, theta: slidingTheta ?? absent),
+                full ?? (isFlat ? parameters : none),
+                theta: try config.positiveDouble("rope_theta") ?? family.theta, isTruncated: isTruncated),
+            try table(sliding ?? none, theta: slidingTheta ?? absent, isTruncated: isTruncated),
         ]
     }
 
@@ -48,7 +51,10 @@ struct RopeReader {
         return QueryGrowth(beta: beta, positions: try originalPositions(parameters))
     }
 
-    private func table(_ nested: JSONFields, theta absent: Double) throws(LoadError) -> RopeParameters {
+    /// - Parameter isTruncated: nil for what `nested` says.
+    private func table(
+        _ nested: JSONFields, theta absent: Double, isTruncated: Bool? = nil
+    ) throws(LoadError) -> RopeParameters {
         let fraction = try fraction(nested)
         let theta = try nested.positiveDouble("rope_theta") ?? absent
         let typeKey = nested["rope_type"] == nil ? "type" : "rope_type"
@@ -66,7 +72,7 @@ struct RopeReader {
                 scaling = .dynamic(factor: factor, positions: maximumPositions)
             }
         case "llama3": scaling = .llama3(try llama3(nested))
-        case "yarn": scaling = .yarn(try yarn(nested))
+        case "yarn": scaling = .yarn(try yarn(nested, isTruncated: isTruncated))
         case "longrope":
             scaling = .longrope(try longrope(nested, pairs: Int(Double(headSize) * fraction) / 2))
         default:
@@ -115,7 +121,9 @@ struct RopeReader {
             originalPositions: positions)
     }
 
-    private func yarn(_ nested: JSONFields) throws(LoadError) -> RopeParameters.YarnScaling {
+    private func yarn(
+        _ nested: JSONFields, isTruncated: Bool?
+    ) throws(LoadError) -> RopeParameters.YarnScaling {
         let positions = try originalPositions(nested)
         // Null: what the contexts say. The library wants the key all the same.
         guard nested.object["factor"] != nil else { throw nested.missing("factor") }
@@ -124,11 +132,13 @@ struct RopeReader {
         let one = try nested.double("mscale") ?? 0
         let all = try nested.double("mscale_all_dim") ?? 0
         let attention = one != 0 && all != 0 ? magnitude(one) / magnitude(all) : magnitude(1)
+        var isTruncated = isTruncated
+        if isTruncated == nil { isTruncated = try nested.bool("truncate") }
         return RopeParameters.YarnScaling(
             factor: factor, attentionFactor: try nested.positiveDouble("attention_factor") ?? attention,
             fast: try nested.positiveDouble("beta_fast") ?? 32,
             slow: try nested.positiveDouble("beta_slow") ?? 1,
-            isTruncated: try nested.bool("truncate") ?? true, originalPositions: positions)
+            isTruncated: isTruncated ?? true, originalPositions: positions)
     }
 
     private func longrope(

@@ -15,8 +15,9 @@ package enum TokenizerFiles {
         let json = "tokenizer.json"
         if let bytes = try files.bytes(of: json) {
             var tokenizer = try TokenizerFile.read(bytes, file: files.path(of: json))
-            tokenizer.eosID = try TokenizerConfiguration(companions ?? files).token("eos_token").flatMap(
-                tokenizer.id)
+            let configuration = try TokenizerConfiguration(companions ?? files)
+            try tokenizer.add(configuration)
+            tokenizer.eosID = try configuration.token("eos_token").flatMap(tokenizer.id)
             return tokenizer
         }
         let model = "tokenizer.model"

@@ -15,6 +15,13 @@ package struct ModelWeights: Sendable {
     /// Bytes of the matrices, which a decode step reads.
     package var matrixBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
 
+    /// Bytes of what a factored adapter has beside the matrices.
+    package var partBytes: Int {
+        layers.reduce(head.part?.byteCount ?? 0) { sum, layer in
+            layer.parts.reduce(sum) { $0 + $1.byteCount }
+        }
+    }
+
     /// Bytes of the matrices that lie in a packed file. The system counts their pages as free, as it could read them
     /// again.
     package var mappedBytes: Int { matrices.reduce(0) { $0 + ($1.isMapped ? $1.byteCount : 0) } }
@@ -56,6 +63,7 @@ package struct LayerWeights: Sendable {
 
     /// In the order of `Projection`.
     package var matrices: [PackedMatrix] { projections.compactMap { $0?.matrix } }
+    package var parts: [LowRankPart] { projections.compactMap { $0?.part } }
 }
 
 /// The numbers of a norm, as they are multiplied and added.
@@ -67,9 +75,11 @@ package struct Norm: Sendable, Equatable {
     init(count: Int) { weight = [Float](repeating: 1, count: count) }
 }
 
-/// y = x W^T + bias.
+/// y = x W^T + bias, where W is the matrix, with what a factored adapter has beside it.
 package struct Linear: Sendable {
     package var matrix: PackedMatrix
+    /// Nil in the base, and where an adapter is merged into the matrix.
+    package var part: LowRankPart?
     /// `[matrix.rows]`.
     package var bias: [Float]?
 

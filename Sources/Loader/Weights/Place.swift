@@ -21,6 +21,16 @@ extension ModelWeights {
         }
     }
 
+    /// The linear map at a place, if one stands there.
+    func linear(at place: Place) -> Linear? {
+        switch place {
+        case .head: head
+        case .projection(let layer, let projection):
+            layers.indices.contains(layer) ? layers[layer][projection] : nil
+        case .embedding, .norm, .finalNorm: nil
+        }
+    }
+
     /// Sets numbers of the norm at a place; nil keeps them.
     mutating func setNorm(at place: Place, weight: [Float]?, bias: [Float]?) {
         switch place {

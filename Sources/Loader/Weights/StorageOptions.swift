@@ -29,15 +29,28 @@ package struct StorageOptions: Sendable, Equatable {
         case q4
     }
 
+    /// How an adapter of low-rank factors changes the base (`AdapterForm`).
+    package enum Form: String, Sendable, CaseIterable {
+        /// Merged, unless that would make a step read far more; and merged where `merged` names a format.
+        case auto
+        case merged
+        case factored
+    }
+
     package var weights: Weights
     package var merged: Merged
     package var head: Head
+    package var form: Form
 
-    package init(weights: Weights = .native, merged: Merged = .auto, head: Head = .auto) {
+    package init(weights: Weights = .native, merged: Merged = .auto, head: Head = .auto, form: Form = .auto) {
         self.weights = weights
         self.merged = merged
         self.head = head
+        self.form = form
     }
+
+    /// Whether the factors of a factored adapter are kept in 16 bits.
+    var hasHalfFactors: Bool { weights != .f32 }
 
     /// Whether a base counts as quantized: its head then does not decide.
     func isQuantized(_ sources: [String: any WeightSource]) -> Bool {

@@ -1,4 +1,4 @@
-/// One merged adapter, for good: the same identity never means other weights.
+/// One adapter in one form, for good: the same identity never means other weights.
 package struct AdapterIdentity: Hashable, Sendable, CustomStringConvertible {
     package let name: String
     /// Counts the contents that the name has stood for, from 1.

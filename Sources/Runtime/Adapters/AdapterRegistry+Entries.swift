@@ -1,3 +1,5 @@
+import DoraLoader
+
 extension AdapterRegistry {
     /// A load to carry out.
     struct Load: Equatable {
@@ -7,6 +9,8 @@ extension AdapterRegistry {
         /// Where that was when the load was ordered.
         let folder: String
         var isPinned: Bool
+        /// What was asked for; nil for the server's own choice.
+        let form: StorageOptions.Form?
         /// False once the name was unloaded meanwhile: those who wait are still served, nobody after them.
         var isWanted = true
         var charged = 0
@@ -16,14 +20,16 @@ extension AdapterRegistry {
     struct Entry {
         var place: AdapterPlace
         var isPinned = false
+        /// As it was ordered last; nil for the server's own choice.
+        var form: StorageOptions.Form?
         var isDisabled = false
         /// The generation that the name means, while it is resident.
         var current: Int?
         /// What the name meant last, resident or not.
-        var latest: (generation: Int, digest: String)?
+        var latest: (generation: Int, content: AdapterContent)?
         /// The generation of every content that the name has ever stood for: a content that comes back, be it after
         /// an eviction or because somebody changed their mind, is the same generation.
-        var published: [String: Int] = [:]
+        var published: [AdapterContent: Int] = [:]
         var load: Ticket?
 
         /// Whether the name means more than its folder under the root does by itself.
@@ -42,7 +48,8 @@ extension AdapterRegistry {
             guard let generation = entry.current,
                 let resident = residents[AdapterIdentity(name: name, generation: generation)]
             else { return nil }
-            return EngineStatistics.Resident(name: name, bytes: resident.bytes, isPinned: entry.isPinned)
+            return EngineStatistics.Resident(
+                name: name, bytes: resident.bytes, form: resident.content.form, isPinned: entry.isPinned)
         }.sorted { $0.name < $1.name }
     }
 

@@ -3,9 +3,9 @@ import DoraLoader
 /// Which adapters there are, which generation of each is served, and what they may cost. A value without threads or
 /// files: the engine asks it, does the work, and tells it the outcome.
 ///
-///     named -> loading (being read and merged) -> resident -> draining (replaced, unloaded or evicted) -> gone
+///     named -> loading (being read, and merged or factored) -> resident -> draining (replaced, unloaded or evicted) -> gone
 ///
-/// A generation becomes visible in one step, fully merged; a load that fails leaves what was served as it was.
+/// A generation becomes visible in one step, complete; a load that fails leaves what was served as it was.
 struct AdapterRegistry {
     typealias Ticket = Int
 
@@ -17,7 +17,7 @@ struct AdapterRegistry {
         case waiting(Ticket, starting: Load?)
     }
 
-    /// Bytes that merged matrices may take.
+    /// Bytes that merged matrices and factors may take.
     let budget: Int
     let standard: String?
     let root: AdapterRoot?
@@ -76,7 +76,7 @@ struct AdapterRegistry {
                     + (entry.current.map { ", but at \($0)" } ?? ""), param: "adapter")
         }
         if let ticket = entry.load { return .waiting(ticket, starting: nil) }
-        let load = try start(name, entry.place, isPinned: entry.isPinned)
+        let load = try start(name, entry.place, form: entry.form, isPinned: entry.isPinned)
         return .waiting(load.ticket, starting: load)
     }
 
@@ -106,10 +106,13 @@ struct AdapterRegistry {
 
     // MARK: Loads
 
-    /// - Parameter path: relative to the root; nil for the folder that the name stands for.
+    /// - Parameters:
+    ///   - path: relative to the root; nil for the folder that the name stands for.
+    ///   - form: nil for the server's own choice.
     /// - Returns: the load to carry out, or that of the same folder which is under way.
     mutating func orderLoad(
-        _ name: String, path: String?, isReplacement: Bool, expectedGeneration: Int?, isPinned: Bool
+        _ name: String, path: String?, form: StorageOptions.Form? = nil, isReplacement: Bool,
+        expectedGeneration: Int?, isPinned: Bool
     ) throws(EngineError) -> (load: Load, isNew: Bool) {
         try AdapterName.check(name)
         let place: AdapterPlace = if let path { .underRoot(path) } else { try entry(name).place }
@@ -127,7 +130,7 @@ struct AdapterRegistry {
                 param: "name")
         }
         if let ticket = entry.load, let load = loads[ticket] {
-            guard load.folder == folder, load.isWanted else {
+            guard load.folder == folder, load.form == form, load.isWanted else {
                 throw EngineError(
                     .conflict, "loading", "adapter '\(name)' is being loaded; try again", param: "name")
             }
@@ -136,20 +139,20 @@ struct AdapterRegistry {
             return (load, false)
         }
         entries[name] = entry
-        return (try start(name, place, isPinned: isPinned), true)
+        return (try start(name, place, form: form, isPinned: isPinned), true)
     }
 
     /// Whether the contents of a load are in memory already, so that nothing has to be merged: they are published again.
     mutating func revive(
-        _ ticket: Ticket, digest: String
+        _ ticket: Ticket, content: AdapterContent
     ) throws(EngineError) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
-        guard let load = loads[ticket], let number = entries[load.name]?.published[digest] else {
+        guard let load = loads[ticket], let number = entries[load.name]?.published[content] else {
             return nil
         }
         let identity = AdapterIdentity(name: load.name, generation: number)
         guard let resident = residents[identity] else { return nil }
         if load.isPinned { try checkPin(load, bytes: resident.bytes) }
-        return (identity, finish(load, identity, digest))
+        return (identity, finish(load, identity, content))
     }
 
     /// Charges a load, evicting idle adapters that nobody pinned, least recently used first.
@@ -159,7 +162,7 @@ struct AdapterRegistry {
         if needed > budget {
             throw EngineError(
                 .invalidRequest, "adapter_too_large",
-                "adapter '\(load.name)' takes \(needed) bytes once merged, and --memory allows \(budget)",
+                "adapter '\(load.name)' takes \(needed) bytes once loaded, and --memory allows \(budget)",
                 param: "adapter")
         }
         if load.isPinned { try checkPin(load, bytes: needed) }
@@ -185,14 +188,14 @@ struct AdapterRegistry {
     /// Makes a merged adapter visible: from here on the name means it.
     /// - Returns: its identity; the generation before, if it has left memory already.
     mutating func publish(
-        _ ticket: Ticket, digest: String, model: ServedModel
+        _ ticket: Ticket, content: AdapterContent, model: ServedModel
     ) -> (identity: AdapterIdentity, gone: AdapterIdentity?)? {
         guard let load = loads[ticket] else { return nil }
         let published = entries[load.name]?.published ?? [:]
-        let number = published[digest] ?? published.count + 1
+        let number = published[content] ?? published.count + 1
         let identity = AdapterIdentity(name: load.name, generation: number)
-        residents.add(identity, digest: digest, model: model, bytes: load.charged)
-        return (identity, finish(load, identity, digest))
+        residents.add(identity, content: content, model: model, bytes: load.charged)
+        return (identity, finish(load, identity, content))
     }
 
     /// A load came to nothing; what the name meant before it still does.
@@ -237,11 +240,11 @@ struct AdapterRegistry {
 
 extension AdapterRegistry {
     private mutating func start(
-        _ name: String, _ place: AdapterPlace, isPinned: Bool
+        _ name: String, _ place: AdapterPlace, form: StorageOptions.Form?, isPinned: Bool
     ) throws(EngineError) -> Load {
         let folder = try folder(of: place, name)
         let load = Load(
-            ticket: nextTicket, name: name, place: place, folder: folder, isPinned: isPinned)
+            ticket: nextTicket, name: name, place: place, folder: folder, isPinned: isPinned, form: form)
         nextTicket += 1
         loads[load.ticket] = load
         entries[name, default: Entry(place: place)].load = load.ticket
@@ -251,17 +254,18 @@ extension AdapterRegistry {
     /// Lets the name mean a generation, unless it was unloaded meanwhile.
     /// - Returns: what it meant before, if that has left memory with it.
     private mutating func finish(
-        _ load: Load, _ identity: AdapterIdentity, _ digest: String
+        _ load: Load, _ identity: AdapterIdentity, _ content: AdapterContent
     ) -> AdapterIdentity? {
         loads[load.ticket] = nil
         guard var entry = entries[load.name] else { return nil }
         let before = entry.current.map { AdapterIdentity(name: load.name, generation: $0) }
-        entry.published[digest] = identity.generation
+        entry.published[content] = identity.generation
         if load.isWanted {
-            entry.latest = (identity.generation, digest)
+            entry.latest = (identity.generation, content)
             entry.load = nil
             entry.place = load.place
             entry.isPinned = load.isPinned
+            entry.form = load.form
             entry.isDisabled = false
             entry.current = identity.generation
             hasNewMeanings = true

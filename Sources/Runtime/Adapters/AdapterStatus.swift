@@ -1,3 +1,5 @@
+package import DoraLoader
+
 /// What `adapters` lists.
 package struct AdapterStatus: Sendable, Equatable {
     package enum State: String, Sendable {
@@ -8,6 +10,8 @@ package struct AdapterStatus: Sendable, Equatable {
     package let state: State
     package let generation: Int?
     package let digest: String?
+    /// Of what is or was served; nil before.
+    package let form: AdapterForm?
     package let bytes: Int
     package let isPinned: Bool
     package let requests: Int
@@ -26,21 +30,22 @@ extension AdapterRegistry {
             let isCurrent = entry?.current == identity.generation
             return AdapterStatus(
                 name: identity.name, state: isCurrent ? .loaded : .draining, generation: identity.generation,
-                digest: generation.digest, bytes: generation.bytes,
+                digest: generation.content.digest, form: generation.content.form, bytes: generation.bytes,
                 isPinned: isCurrent && entry?.isPinned == true,
                 requests: generation.leases, folder: folder(identity.name))
         }
         found += loads.values.map {
             AdapterStatus(
-                name: $0.name, state: .merging, generation: nil, digest: nil, bytes: $0.charged,
-                isPinned: $0.isPinned,
+                name: $0.name, state: .merging, generation: nil, digest: nil, form: nil,
+                bytes: $0.charged, isPinned: $0.isPinned,
                 requests: 0, folder: folder($0.name))
         }
         let seen = Set(found.map(\.name))
         found += entries.filter { !seen.contains($0.key) }.map { name, entry in
             AdapterStatus(
                 name: name, state: entry.isDisabled ? .disabled : .available,
-                generation: entry.latest?.generation, digest: entry.latest?.digest, bytes: 0,
+                generation: entry.latest?.generation, digest: entry.latest?.content.digest,
+                form: entry.latest?.content.form, bytes: 0,
                 isPinned: false, requests: 0, folder: folder(name))
         }
         return found.sorted { ($0.name, $0.generation ?? .max) < ($1.name, $1.generation ?? .max) }
@@ -51,7 +56,7 @@ extension AdapterStatus {
     /// An adapter of which nobody has asked anything.
     private init(onDisk name: String) {
         self.init(
-            name: name, state: .available, generation: nil, digest: nil, bytes: 0, isPinned: false,
+            name: name, state: .available, generation: nil, digest: nil, form: nil, bytes: 0, isPinned: false,
             requests: 0,
             folder: nil)
     }

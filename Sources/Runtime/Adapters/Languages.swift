@@ -80,13 +80,13 @@ package final class Languages: Sendable {
         _ tokenizer: (any Tokenizer)?, of folders: [String], vocabularySize: Int
     ) throws(LoadError) {
         guard let tokenizer else { return }
-        let own = base.tokenizer?.vocabularySize ?? 0
+        let own = base.tokenizer?.neededRows ?? 0
         let known = vocabularySize < base.vocabularySize ? vocabularySize : max(vocabularySize, own)
-        guard tokenizer.vocabularySize > known else { return }
+        guard tokenizer.neededRows > known else { return }
         throw LoadError(
             .mismatch, file: folders.joined(separator: "+"), field: "tokenizer",
             expected: "at most \(vocabularySize) tokens, as the embedding has rows",
-            found: "\(tokenizer.vocabularySize)",
+            found: "\(tokenizer.neededRows)",
             advice:
                 "save the adapter with the embeddings that were resized for its tokens (save_embedding_layers=True),"
                 + " or serve it on a base with that many rows")

@@ -6,10 +6,10 @@ struct ServedModel {
     let language: Language
 }
 
-/// The merged adapters in memory: what they take, who uses them, and which was used when.
+/// The adapters in memory: what they take, who uses them, and which was used when.
 struct ResidentAdapters {
     struct Resident {
-        let digest: String
+        let content: AdapterContent
         let model: ServedModel
         let bytes: Int
         /// Requests that are bound to it.
@@ -29,10 +29,10 @@ struct ResidentAdapters {
         all.filter { $0.value.leases == 0 }.sorted { $0.value.lastUsed < $1.value.lastUsed }.map(\.key)
     }
 
-    mutating func add(_ identity: AdapterIdentity, digest: String, model: ServedModel, bytes: Int) {
+    mutating func add(_ identity: AdapterIdentity, content: AdapterContent, model: ServedModel, bytes: Int) {
         clock += 1
         guard all[identity] == nil else { return }
-        all[identity] = Resident(digest: digest, model: model, bytes: bytes, lastUsed: clock)
+        all[identity] = Resident(content: content, model: model, bytes: bytes, lastUsed: clock)
     }
 
     mutating func lease(_ identity: AdapterIdentity) {

@@ -34,7 +34,13 @@ struct Batch {
         let rotation: Int?
         /// Whether it has memory only for the tokens that there are, so that it may have to make room (`Batch+Memory`).
         let grows: Bool
+        /// Of the sequences, in the order in which they were taken in.
+        let number: Int
         var isPaused = false
+        /// Whether it sits a step out, until there is memory for its next token.
+        var isWaiting = false
+        /// How likely it repeats itself.
+        var repeats: Likelihood
         var reportedTokens = 0
         var failure: EngineError?
 
@@ -56,29 +62,42 @@ struct Batch {
     var running: [Running] = []
     /// Those that had to make room for older ones; the oldest first.
     var paused: [Running] = []
+    /// How many were taken in since one of these went on.
+    var overtakers = 0
+    /// Whether memory came free since that was tried.
+    var hasEnded = false
     var preemptions = 0
+    private var admissions = 0
     var prefixes: PrefixCache
+    var speculation: Speculation
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
 
-    /// - Parameter bytes: of what is kept of sequences.
-    init(pass: ForwardPass, context: Int, maximumSequences: Int, bytes: Int) {
+    /// - Parameters:
+    ///   - bytes: of what is kept of sequences.
+    ///   - guesses: of a sequence in a step, at most.
+    init(
+        pass: ForwardPass, context: Int, maximumSequences: Int, bytes: Int,
+        guesses: Int = Speculation.standardLimit
+    ) {
         self.pass = pass
         self.context = context
         self.maximumSequences = maximumSequences
         budget = StateBudget(geometry: pass.geometry, step: pass.chunk, bytes: bytes)
         positions = budget.positions(atMost: context)
         prefixes = PrefixCache(pass.geometry)
+        speculation = Speculation(limit: guesses)
     }
 
-    var count: Int { running.count + paused.count }
     var isEmpty: Bool { running.isEmpty && paused.isEmpty }
 
     /// Takes a request in, if there is a place and memory for it. Beginnings that nobody uses make room.
     mutating func admit(_ waiting: EngineLoop.Waiting, _ work: EngineRequest.Work, by model: ServedModel)
         -> Bool
     {
-        guard paused.isEmpty, running.count < maximumSequences else { return false }
+        guard running.count < maximumSequences, paused.isEmpty || overtakers < maximumSequences else {
+            return false
+        }
         let (rotation, reservation) = (rotation(of: work), budget.reservation(work, context: context))
         let hold =
             rotation.map {
@@ -93,10 +112,14 @@ struct Batch {
             grows
             ? reservation.bytes(of: work.prompt.count + 1, beginningWith: hold.count)
             : reservation.bytes(beginningWith: hold.count)
-        guard makeRoom(for: needed) else {
+        // Who comes before others that wait for memory must not make anybody wait for more.
+        let most = paused.isEmpty ? needed + slack : reservation.bytes(beginningWith: hold.count)
+        guard makeRoom(for: max(needed, most)) else {
             prefixes.release(hold)
             return false
         }
+        if !paused.isEmpty { overtakers += 1 }
+        admissions += 1
         let waited = ContinuousClock.now - waiting.arrival
         running.append(
             Running(
@@ -105,7 +128,8 @@ struct Batch {
                 sequence: sequence(of: work, by: model, state: state),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
                 cachedTokens: state.count,
-                charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows))
+                charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows,
+                number: admissions, repeats: speculation.likelihood(of: waiting.adapter)))
         if waiting.request.streams {
             let start = EngineStart(adapter: waiting.adapter, language: model.language, prompt: work.prompt)
             waiting.request.report(.started(start))
@@ -167,13 +191,17 @@ struct Batch {
         // Of which sequence each part is, and which of its parts.
         var places: [(index: Int, part: Int)] = []
         var parts: [StepPart] = []
-        for (index, count) in shares() {
+        let shares = shares()
+        let guessing = guess(beside: shares)
+        for (index, count) in shares {
             do {
                 let own = try running[index].sequence.nextParts(atMost: count, on: pass)
                 places += own.indices.map { (index, $0) }
                 parts += own
             } catch { running[index].failure = EngineError(error) }
         }
+        let isDecoding = shares.allSatisfy { running[$0.index].sequence.isDecoding }
+        let start = ContinuousClock.now
         do {
             try pass.step(parts) { part, token, logits in
                 accept(logits, running: places[part].index, part: places[part].part, token: token)
@@ -181,6 +209,12 @@ struct Batch {
         } catch {
             for place in places { running[place.index].failure = EngineError(error) }
         }
+        if isDecoding {
+            speculation.record(
+                rows: parts.reduce(0) { $0 + $1.tokens.count }, seconds: (ContinuousClock.now - start).seconds
+            )
+        }
+        settle(guessing)
         for index in running.indices where running[index].rotation != nil && running[index].hasMoreToShare {
             var sequence = running[index]
             share(&sequence)
@@ -189,33 +223,6 @@ struct Batch {
         let done = running.filter { $0.sequence.isFinished || $0.failure != nil }
         running.removeAll { $0.sequence.isFinished || $0.failure != nil }
         return done.map { end($0, isCancelled: false) }
-    }
-
-    /// How many tokens each sequence computes in the next step: one where it is decoding; prompts share what a step
-    /// holds, which is little while others decode, so that these do not stall.
-    private func shares() -> [(index: Int, count: Int)] {
-        let active = running.indices.filter { !running[$0].sequence.isFinished }
-        let decoding = active.filter { running[$0].sequence.isDecoding }
-        let room = decoding.isEmpty ? pass.chunk : max(pass.chunk / 4, maximumSequences)
-        let prompts = active.filter { !running[$0].sequence.isDecoding }
-        return decoding.map { ($0, 1) } + promptShares(prompts, room: min(room, pass.chunk - decoding.count))
-    }
-
-    /// Half for the prompt that came first, so that none starves; the rest goes to those that need least, so that most
-    /// wait little.
-    private func promptShares(_ prompts: [Int], room: Int) -> [(index: Int, count: Int)] {
-        guard let first = prompts.first else { return [] }
-        func pending(_ index: Int) -> Int { running[index].sequence.pendingTokens }
-        let kept = min(pending(first), (room + 1) / 2)
-        var counts = [first: kept]
-        var left = room - kept
-        // Of equals the first, so that it is done before the next begins.
-        for index in prompts.sorted(by: { (pending($0), $0) < (pending($1), $1) }) where left > 0 {
-            let count = min(pending(index) - counts[index, default: 0], left)
-            if count > 0 { counts[index, default: 0] += count }
-            left -= count
-        }
-        return counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     private mutating func accept(
@@ -269,6 +276,7 @@ struct Batch {
 
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
         var ended = ended
+        hasEnded = true
         share(&ended)
         prefixes.release(ended.hold)
         if let failure = ended.failure {
@@ -283,6 +291,7 @@ struct Batch {
         }
         if isCancelled { completion.finishReason = .cancelled }
         report(rest, of: &ended)
+        speculation.remember(prompt: ended.prompt, text: completion.tokenIDs, of: ended.adapter)
         let reply = EngineReply(
             completion: completion, scores: isCancelled ? nil : ended.sequence.scores, adapter: ended.adapter,
             prompt: ended.prompt, language: ended.language, cachedTokens: ended.cachedTokens,

@@ -16,10 +16,12 @@ package final class Engine: Sendable {
         /// Positions of one sequence; nil for the model's own maximum.
         package var context: Int?
         package var halfCache = true
+        /// Tokens that a sequence guesses in a step, at most; 0 for none.
+        package var guesses = ModelSettings.standardGuesses
         package var secondTerms = SecondTerms.peaks
         /// Bytes of keys and values.
         package var keyValueBytes = 1 << 30
-        /// Bytes of merged matrices.
+        /// Bytes of merged matrices and factors.
         package var adapterBytes = 4 << 30
         package var adapters: [(name: String, folder: String)] = []
         package var root: AdapterRoot?
@@ -126,6 +128,8 @@ package struct AdapterOrder: Sendable, Equatable {
     package var isReplacement = false
     package var expectedGeneration: Int?
     package var isPinned = false
+    /// Nil for the server's own choice.
+    package var form: StorageOptions.Form?
 
     package init(name: String) { self.name = name }
 }

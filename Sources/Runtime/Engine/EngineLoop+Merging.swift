@@ -10,11 +10,11 @@ struct ReadAdapter: Sendable {
     var digest: String { adapter.digest(withTokenizer: language.digest) }
 }
 
-/// A load whose adapter has been read: its matrices are merged a few tiles at a time, between the steps.
+/// A load whose adapter has been read: its matrices are merged, or the norms for its factors computed, a few tiles at a time, between the steps.
 struct PendingMerge {
     let ticket: AdapterRegistry.Ticket
     let name: String
-    let digest: String
+    let content: AdapterContent
     let language: Language
     var merge: AdapterMerge
     var time = Duration.zero
@@ -26,7 +26,7 @@ extension EngineLoop {
     ) {
         do throws(EngineError) {
             let (load, isNew) = try registry.orderLoad(
-                order.name, path: order.path, isReplacement: order.isReplacement,
+                order.name, path: order.path, form: order.form, isReplacement: order.isReplacement,
                 expectedGeneration: order.expectedGeneration, isPinned: order.isPinned)
             loadReplies[load.ticket, default: []].append(reply)
             if isNew { read(load) }
@@ -73,24 +73,36 @@ extension EngineLoop {
         guard let load = registry.loads[ticket] else { return }
         do {
             let read = try result.get()
-            if let (identity, gone) = try registry.revive(ticket, digest: read.digest) {
+            let choice = try base.formChoice(of: read.adapter, as: load.form)
+            let content = AdapterContent(digest: read.digest, form: choice.form)
+            if let (identity, gone) = try registry.revive(ticket, content: content) {
                 if let gone { forget(gone) }
                 serve(ticket, identity)
                 return
             }
-            let merge = AdapterMerge(of: read.adapter, into: base, on: compute)
-            try charge(ticket, bytes: merge.plannedBytes + read.language.byteCount)
+            let merge = AdapterMerge(of: read.adapter, into: base, as: choice, on: compute)
+            try charge(ticket, merge, with: read.language)
             merges.append(
                 PendingMerge(
-                    ticket: ticket, name: load.name, digest: read.digest, language: read.language,
+                    ticket: ticket, name: load.name, content: content, language: read.language,
                     merge: merge))
         } catch { failLoad(ticket, load.name, EngineError(error)) }
     }
 
     /// Makes room for what a load will hold.
-    private mutating func charge(_ ticket: AdapterRegistry.Ticket, bytes: Int) throws(EngineError) {
-        for evicted in try registry.charge(ticket, bytes: bytes) {
-            batch.prefixes.drop(evicted)
+    private mutating func charge(
+        _ ticket: AdapterRegistry.Ticket, _ merge: AdapterMerge, with language: Language
+    ) throws {
+        let isFirst = registry.evictions == 0
+        let victims = try registry.charge(ticket, bytes: merge.plannedBytes + language.byteCount)
+        if isFirst, !victims.isEmpty, registry.root != nil, merge.form == .merged,
+            let factored = merge.report.choice.addedBytes(.factored),
+            let merged = merge.report.choice.addedBytes(.merged)
+        {
+            options.notice(.crowded(budget: registry.budget, merged: merged, factored: factored))
+        }
+        for evicted in victims {
+            batch.forget(evicted)
             options.notice(.evicted(evicted))
         }
     }
@@ -107,8 +119,7 @@ extension EngineLoop {
                 let raised = pending.merge.raisedBytes
                 last = try ContinuousClock().measure { try pending.merge.step() }
                 if pending.merge.raisedBytes > raised {
-                    try charge(
-                        pending.ticket, bytes: pending.merge.plannedBytes + pending.language.byteCount)
+                    try charge(pending.ticket, pending.merge, with: pending.language)
                 }
                 pending.time += last
                 merges[0] = pending
@@ -128,7 +139,7 @@ extension EngineLoop {
         let report = pending.merge.report
         guard
             let (identity, gone) = registry.publish(
-                pending.ticket, digest: pending.digest,
+                pending.ticket, content: pending.content,
                 model: ServedModel(weights: pending.merge.base.weights, language: pending.language))
         else { return }
         statistics.merges += 1
@@ -136,9 +147,8 @@ extension EngineLoop {
         if let gone { forget(gone) }
         options.notice(
             .loaded(
-                identity, digest: pending.digest, bytes: report.bytes,
-                seconds: Double(pending.time.components.seconds) + Double(pending.time.components.attoseconds)
-                    * 1e-18,
+                identity, pending.content, bytes: report.bytes,
+                seconds: pending.time.seconds,
                 warnings: report.warnings))
         serve(pending.ticket, identity)
     }

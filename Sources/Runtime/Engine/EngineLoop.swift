@@ -54,7 +54,7 @@ struct EngineLoop {
             root: options.root)
         batch = Batch(
             pass: pass, context: context, maximumSequences: options.maximumSequences,
-            bytes: options.keyValueBytes)
+            bytes: options.keyValueBytes, guesses: options.guesses)
     }
 
     /// Returns when the engine is no longer wanted.
@@ -225,19 +225,21 @@ struct EngineLoop {
     }
 
     mutating func forget(_ adapter: AdapterIdentity) {
-        batch.prefixes.drop(adapter)
+        batch.forget(adapter)
         options.notice(.freed(adapter))
     }
 
     private func currentStatistics() -> EngineStatistics {
         var now = statistics
-        now.running = batch.count
-        now.queued = queue.count + inPreparation.count
+        now.running = batch.running.count
+        now.queued = queue.count + inPreparation.count + batch.paused.count
         now.waitingForAdapter = waitingForLoad.values.reduce(0) { $0 + $1.count }
         now.evictions = registry.evictions
         now.keyValueBytes = batch.usedBytes
         now.keptKeyValueBytes = batch.keptBytes
         now.preemptions = batch.preemptions
+        now.guessedTokens = batch.speculation.guessed
+        now.acceptedTokens = batch.speculation.accepted
         now.firstTokenSeconds = batch.firstTokenSeconds
         now.tokenSeconds = batch.tokenSeconds
         now.residents = registry.served

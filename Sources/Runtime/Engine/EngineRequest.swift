@@ -119,8 +119,10 @@ package struct EngineReply: Sendable {
 
 /// What happened to an adapter, for the log.
 package enum AdapterNotice: Sendable {
-    case loaded(AdapterIdentity, digest: String, bytes: Int, seconds: Double, warnings: [LoadWarning])
+    case loaded(AdapterIdentity, AdapterContent, bytes: Int, seconds: Double, warnings: [LoadWarning])
     case failed(name: String, EngineError)
     case evicted(AdapterIdentity)
+    /// The first eviction, where merged adapters do not fit together: what the next one takes, and would take factored.
+    case crowded(budget: Int, merged: Int, factored: Int)
     case freed(AdapterIdentity)
 }

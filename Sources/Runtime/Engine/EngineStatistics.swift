@@ -1,3 +1,4 @@
+package import DoraLoader
 import Glibc
 
 /// Counts since the start, and what is under way.
@@ -20,6 +21,7 @@ package struct EngineStatistics: Sendable {
     package struct Resident: Sendable {
         package let name: String
         package let bytes: Int
+        package let form: AdapterForm
         package let isPinned: Bool
     }
 
@@ -47,6 +49,9 @@ package struct EngineStatistics: Sendable {
     package var steps = 0
     /// How often a sequence made room for an older one.
     package var preemptions = 0
+    /// Tokens guessed before they were made, and those of them that were right.
+    package var guessedTokens = 0
+    package var acceptedTokens = 0
     package var merges = 0
     package var failedLoads = 0
     package var evictions = 0
@@ -106,7 +111,7 @@ package struct Histogram: Sendable, Equatable {
     package init() {}
 
     package mutating func add(_ time: Duration) {
-        let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
+        let seconds = time.seconds
         counts[Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count] += 1
         sum += seconds
         count += 1
@@ -119,5 +124,11 @@ package struct Histogram: Sendable, Equatable {
             sum += count
             return sum
         }
+    }
+}
+
+extension Duration {
+    package var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 }

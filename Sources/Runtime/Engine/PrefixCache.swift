@@ -51,17 +51,10 @@ struct PrefixCache {
     private var nextID = 0
     private var clock = 0
     private(set) var byteCount = 0
+    /// Bytes of blocks that a running sequence pins.
+    private(set) var pinnedBytes = 0
 
     init(_ geometry: StateGeometry) { self.geometry = geometry }
-
-    /// Bytes of blocks that a running sequence pins.
-    var pinnedBytes: Int {
-        nodes.values.reduce(0) { sum, node in
-            zip(node.slots, geometry.groups).reduce(sum) {
-                $0 + (($1.0?.users ?? 0) > 0 ? $1.1.blockBytes : 0)
-            }
-        }
-    }
 
     /// The longest known beginning of `tokens` from which a sequence can go on, at most `limit` of them, held for it until
     /// `release`.
@@ -153,7 +146,7 @@ struct PrefixCache {
     }
 
     mutating func release(_ hold: Hold) {
-        for (id, group) in hold.pins { nodes[id]?.slots[group]?.users -= 1 }
+        for (id, group) in hold.pins { pin(id, group, -1) }
         for id in hold.nodes.reversed() {
             nodes[id]?.users -= 1
             removeIfBare(id)
@@ -196,8 +189,15 @@ struct PrefixCache {
     private mutating func use(_ id: Int, _ group: Int, pinnedBy hold: inout Hold, _ isKept: Bool) {
         nodes[id]?.slots[group]?.lastUsed = clock
         guard isKept else { return }
-        nodes[id]?.slots[group]?.users += 1
+        pin(id, group, 1)
         hold.pins.append((id, group))
+    }
+
+    private mutating func pin(_ id: Int, _ group: Int, _ change: Int) {
+        guard let users = nodes[id]?.slots[group]?.users else { return }
+        nodes[id]?.slots[group]?.users = users + change
+        if users == 0 { pinnedBytes += geometry.groups[group].blockBytes }
+        if users + change == 0 { pinnedBytes -= geometry.groups[group].blockBytes }
     }
 
     private mutating func node(_ key: Key) -> Int {
@@ -217,6 +217,7 @@ struct PrefixCache {
         guard let node = nodes.removeValue(forKey: id) else { return }
         for (slot, group) in zip(node.slots, geometry.groups) where slot != nil {
             byteCount -= group.blockBytes
+            if let slot, slot.users > 0 { pinnedBytes -= group.blockBytes }
         }
         ids[node.key] = nil
         guard let parent = node.key.parent else { return }

@@ -100,9 +100,11 @@ struct StateReservation {
     /// - Parameters:
     ///   - count: the first positions that are meant; nil for all that there may be.
     ///   - shared: blocks that the sequence begins with and that are paid for already.
-    func bytes(of count: Int? = nil, beginningWith shared: Int = 0) -> Int {
+    ///   - isWhole: whether what it gives back some time is meant, too.
+    func bytes(of count: Int? = nil, beginningWith shared: Int = 0, isWhole: Bool = true) -> Int {
         zip(geometry.groups, keeps).reduce(branchBytes) { sum, part in
             let (group, keeps) = part
+            guard keeps || isWhole else { return sum }
             return sum + (most(group, of: count) - (keeps ? shared : 0)) * group.blockBytes
         }
     }

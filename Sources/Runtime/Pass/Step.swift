@@ -6,8 +6,11 @@ package struct StepPart {
     /// Which tokens' logits are wanted.
     package enum Wanted {
         case none
-        case last
+        /// Those of so many at the end.
+        case tail(Int)
         case all
+
+        package static let last = tail(1)
     }
 
     package let weights: ModelWeights
@@ -40,7 +43,7 @@ package struct StepPart {
     var wantedTokens: Range<Int> {
         switch logits {
         case .none: tokens.count..<tokens.count
-        case .last: tokens.count - 1..<tokens.count
+        case .tail(let count): tokens.count - count..<tokens.count
         case .all: 0..<tokens.count
         }
     }

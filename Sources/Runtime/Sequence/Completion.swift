@@ -109,6 +109,8 @@ package struct Completion: Sendable {
     package internal(set) var tokenIDs: [Int] = []
     /// Nil without a tokenizer.
     package internal(set) var text: String?
+    /// Of the tokens, those that were guessed before.
+    package internal(set) var acceptedTokens = 0
     package internal(set) var logprobs: [TokenLogprob] = []
     /// Of the prompt's tokens after the first, if they were asked for.
     package internal(set) var promptLogprobs: [TokenLogprob] = []

@@ -9,15 +9,19 @@ package final class Generator {
     private let limits: RunningSequence.Limits
     private let tokenizer: (any Tokenizer)?
     private let pass: ForwardPass
+    private let guesses: Int
 
-    /// - Parameter context: positions that a sequence may have; nil for the model's own maximum.
+    /// - Parameters:
+    ///   - context: positions that a sequence may have; nil for the model's own maximum.
+    ///   - guesses: in a step, at most.
     /// - Throws: `RuntimeError.contextTooLong`; `ComputeError` when memory runs out.
     package init(
         _ configuration: ModelConfiguration, weights: ModelWeights, eosIDs: [Int],
         tokenizer: (any Tokenizer)?,
         context: Int? = nil, halfCache: Bool, secondTerms: SecondTerms = .peaks,
-        chunk: Int = ForwardPass.defaultChunk, on compute: Compute
+        chunk: Int = ForwardPass.defaultChunk, guesses: Int = 0, on compute: Compute
     ) throws {
+        self.guesses = guesses
         self.context = try configuration.checkedContext(context)
         self.weights = weights
         self.tokenizer = tokenizer
@@ -37,11 +41,28 @@ package final class Generator {
         var sequence = request.running(
             on: pass.configuration, weights: weights, state: SequenceState(pass.geometry), limits: limits,
             tokenizer: tokenizer, width: { _ in RunningScore.mostBranches })
+        let rotation = pass.configuration.rotation(ofLengths: [
+            request.prompt.count, min(context, request.prompt.count &+ min(request.maximumTokens, context)),
+        ])
+        var speculation = Speculation(limit: rotation == nil ? 0 : guesses)
+        var repeats = Likelihood()
         while !sequence.isFinished {
+            let isDecoding = sequence.isDecoding
+            if sequence.pendingTokens < pass.chunk {
+                _ = speculation.guess(
+                    &sequence, of: nil, own: &repeats, atMost: pass.chunk - sequence.pendingTokens, besides: 1
+                )
+            }
             let parts = try sequence.nextParts(atMost: pass.chunk, on: pass)
+            let start = ContinuousClock.now
             try pass.step(parts) { part, token, logits in
                 try sequence.accept(logits, part: part, token: token, emit: emit)
             }
+            if isDecoding, let part = parts.first {
+                speculation.record(
+                    rows: part.tokens.count, seconds: (ContinuousClock.now - start).seconds)
+            }
+            if let settled = sequence.settleGuess() { speculation.settle(settled, of: nil, own: &repeats) }
         }
         return sequence.finish(emit: emit)
     }

@@ -14,6 +14,8 @@ struct GrowingCompletion {
         completion.text = detokenizer == nil ? nil : ""
     }
 
+    mutating func count(accepted: Int) { completion.acceptedTokens += accepted }
+
     mutating func record(_ id: Int, _ logits: UnsafeBufferPointer<Float>) {
         guard let top = request.logprobs else { return }
         completion.logprobs.append(Logits.probabilities(of: id, in: logits, top: top))

@@ -25,6 +25,16 @@ protocol RunningRequest {
     /// The next tokens to compute.
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart]
 
+    /// What it may go on with behind all that is pending; nil if that is of no use, or nobody knows.
+    /// - Parameter others: earlier texts by the same weights.
+    mutating func guess(atMost count: Int, others: TokenHistory?) -> Guess?
+
+    /// Has the next step, which must compute all that is pending, compute these tokens, too.
+    mutating func take(_ guess: Guess)
+
+    /// What became of the tokens that it took for the step that was computed last.
+    mutating func settleGuess() -> SettledGuess?
+
     /// Takes the logits of a token of a part of the step in hand.
     /// - Throws: `RuntimeError.notFinite`
     mutating func accept(
@@ -34,6 +44,12 @@ protocol RunningRequest {
 
     /// The completion as it stands.
     mutating func finish(emit: (_ id: Int, _ text: String) -> Bool) -> Completion
+}
+
+extension RunningRequest {
+    mutating func guess(atMost count: Int, others: TokenHistory?) -> Guess? { nil }
+    mutating func take(_ guess: Guess) {}
+    mutating func settleGuess() -> SettledGuess? { nil }
 }
 
 extension GenerationRequest {

@@ -28,8 +28,9 @@ struct RunningSequence {
     private let promptTop: Int?
     /// Until the first token is made, its indices are positions.
     private var pending: ArraySlice<Int>
-    /// Position of the first token of the step in hand, while the prompt is taken in.
-    private var position = 0
+    /// All tokens so far, once it was asked what may follow them.
+    private var history: TokenHistory?
+    private var step = CurrentStep()
     /// Whether the tokens so far are being computed again.
     private var isRecomputing = false
     /// Of the sequence, when its last tokens were rotated.
@@ -76,14 +77,16 @@ struct RunningSequence {
     /// The next tokens to compute; the logits of the last are wanted once none is left, those of all if the prompt is
     /// scored.
     mutating func nextPart(atMost count: Int, in heap: Heap) throws(ComputeError) -> StepPart {
-        let tokens = pending.prefix(count)
+        var tokens = pending.prefix(count)
         pending = pending.dropFirst(count)
         if pending.isEmpty { isRecomputing = false }
-        position = tokens.startIndex
+        step.begin(tokens, behind: state.count)
+        tokens += step.guess?.tokens ?? []
         let scores = promptTop != nil && firstToken == nil
         let part = try StepPart(
             weights: weights, extending: &state, by: tokens,
-            logits: scores ? .all : pending.isEmpty ? .last : .none, following: pending.count, in: heap)
+            logits: scores ? .all : pending.isEmpty ? .tail(1 + tokens.count - step.known) : .none,
+            following: pending.count, in: heap)
         rotatedLength = part.length
         return part
     }
@@ -111,10 +114,12 @@ struct RunningSequence {
     mutating func accept(
         _ logits: UnsafeBufferPointer<Float>, token: Int, emit: (_ id: Int, _ text: String) -> Bool
     ) throws(RuntimeError) {
-        if let promptTop, firstToken == nil, position + token + 1 < request.prompt.count {
+        if let promptTop, firstToken == nil, step.position + token + 1 < request.prompt.count {
             _ = try Logits.greedy(logits)
-            return output.record(prompt: request.prompt[position + token + 1], logits, top: promptTop)
+            return output.record(prompt: request.prompt[step.position + token + 1], logits, top: promptTop)
         }
+        // Behind a wrong guess, or behind the end.
+        if step.isSettled { return }
         let now = ContinuousClock.now
         firstToken = firstToken ?? now
         lastToken = now
@@ -122,12 +127,43 @@ struct RunningSequence {
         let id = try Logits.greedy(logits)
         output.record(id, logits)
         let goesOn = output.accept(id, isEnd: ends.contains(id), emit: emit)
-        let isFull =
-            output.completion.tokenIDs.count == request.maximumTokens || state.count == context
+        history?.append(id)
+        let computed = step.start + token + 1
+        let isFull = output.completion.tokenIDs.count == request.maximumTokens || computed == context
         isFinished = !goesOn || isFull
+        if !isFinished, step.isGuessed(id, behind: token) { return }
+        output.count(accepted: step.settle(at: token, isEnd: isFinished))
+        state.takeBack(to: computed)
         if isFinished { return }
         pending = [id]
         recomputeIfLonger()
+    }
+
+    mutating func guess(atMost count: Int, others: TokenHistory?) -> Guess? {
+        guard walk == nil, promptTop == nil, !isFinished, !pending.isEmpty else { return nil }
+        let known = state.count + pending.count
+        // What is promised to the sequence, block by block, is promised for tokens that are sure to come.
+        let room = KeyValueGeometry.blocks(known) * KeyValueGeometry.blockPositions - known
+        let left = request.maximumTokens - output.completion.tokenIDs.count - 1
+        let most = min(count, room, left, context - known)
+        if most <= 0 { return nil }
+        if history == nil {
+            var all = TokenHistory(limit: 1 << 15)
+            all.append(tokens)
+            history = all
+        }
+        guard let history else { return nil }
+        let own = history.match(after: history.recent, atMost: most, isOwn: true)
+        let other = others?.match(after: history.recent, atMost: most, isOwn: false)
+        if let other, other.length > own?.length ?? 0 { return Guess(tokens: other.tokens, isOwn: false) }
+        return own.map { Guess(tokens: $0.tokens, isOwn: true) }
+    }
+
+    mutating func take(_ guess: Guess) { step.next = guess }
+
+    mutating func settleGuess() -> SettledGuess? {
+        defer { step.settled = nil }
+        return step.settled
     }
 
     private mutating func choose(by logits: UnsafeBufferPointer<Float>) throws(RuntimeError) {
@@ -144,5 +180,45 @@ struct RunningSequence {
             completion.decodeTime = lastToken - firstToken
         }
         return completion
+    }
+}
+
+/// The step in hand, as one sequence sees it.
+private struct CurrentStep {
+    /// For the step to come.
+    var next: Guess?
+    private(set) var guess: Guess?
+    /// How many tokens are no guesses.
+    private(set) var known = 0
+    /// Tokens before it.
+    private(set) var start = 0
+    /// Of the first token, while the prompt is taken in.
+    private(set) var position = 0
+    /// Whether no more of its logits are of use.
+    private(set) var isSettled = false
+    var settled: SettledGuess?
+
+    mutating func begin(_ tokens: ArraySlice<Int>, behind count: Int) {
+        (guess, next) = (next, nil)
+        (known, start, position) = (tokens.count, count, tokens.startIndex)
+        (isSettled, settled) = (false, nil)
+    }
+
+    /// Whether the token behind another was guessed, so that its logits are there.
+    func isGuessed(_ id: Int, behind token: Int) -> Bool {
+        let index = token + 1 - known
+        return guess.map { index < $0.tokens.count && $0.tokens[index] == id } ?? false
+    }
+
+    /// - Parameter token: the last one that stands.
+    /// - Returns: how many guesses were right.
+    mutating func settle(at token: Int, isEnd: Bool) -> Int {
+        isSettled = true
+        guard let guess else { return 0 }
+        let accepted = token + 1 - known
+        settled = SettledGuess(
+            count: guess.tokens.count, accepted: accepted, isOwn: guess.isOwn,
+            isWrong: !isEnd && accepted < guess.tokens.count)
+        return accepted
     }
 }

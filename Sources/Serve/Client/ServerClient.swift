@@ -1,6 +1,6 @@
 package import DoraText
 
-/// One conversation with a server: lines out, and the objects that come back.
+/// One conversation with a server, or with one of several: lines out, and the objects that come back.
 package struct ServerClient: Sendable {
     /// Why a server gave no answer.
     package enum Problem: Error, Sendable, CustomStringConvertible {
@@ -8,6 +8,7 @@ package struct ServerClient: Sendable {
         case hungUp(ListenAddress)
         case refused(kind: String, code: String, message: String)
         case strange(ListenAddress)
+        case differs(ListenAddress)
 
         package var description: String {
             switch self {
@@ -16,35 +17,58 @@ package struct ServerClient: Sendable {
             case .hungUp(let address): "\(address): the server closed the connection before it had answered"
             case .refused(_, let code, let message): "the server says \(code): \(message)"
             case .strange(let address): "\(address): this is no dora server, or one of another version"
+            case .differs(let address):
+                "\(address): it answers otherwise than the server that was lost; its base or its adapter is another one"
             }
         }
     }
 
-    private let address: ListenAddress
+    private let addresses: [ListenAddress]
     private let token: String?
 
-    /// - Parameter token: for servers that want one.
-    package init(_ address: ListenAddress, token: String?) {
-        self.address = address
+    /// - Parameters:
+    ///   - addresses: of servers with the same base and adapters.
+    ///   - token: for servers that want one.
+    package init(_ addresses: [ListenAddress], token: String?) {
+        self.addresses = addresses
         self.token = token
     }
 
-    /// Sends one request and hands each line of its answer to `take`, the last one included; returns what `hello` said
-    /// and the last line.
+    /// Sends one request to its adapter's server (`ServerPool`) and hands each line of its answer to `take`, the last one
+    /// included; returns what `hello` said and the last line.
     /// - Throws: `Problem`, and what `take` throws.
     package func perform(
         _ request: some Encodable & Sendable, adding members: JSONObject = JSONObject(),
         take: (JSONObject) throws -> Void = { _ in }
     ) async throws -> (hello: JSONObject, last: JSONObject) {
-        var line = (try JSONValue(parsing: Array(request.jsonLine.utf8))).object ?? JSONObject()
-        line = JSONObject(line.members + members.members)
-        let connection = try await ServerConnection(address, token: token)
-        for try await object in connection.answer(line, as: 1) {
+        let line = try Self.line(request, adding: members)
+        let pool = try await ServerPool(addresses, token: token, adapter: line["adapter"]?.string)
+        for try await object in pool.answer(line, as: 1) {
             try Self.check(object)
             try take(object)
-            if object["done"]?.bool == true { return (connection.hello, object) }
+            if object["done"]?.bool == true { return (pool.hello, object) }
         }
-        throw Problem.hungUp(address)
+        throw CancellationError()
+    }
+
+    /// Sends one operation to every server, in their order, and hands each last line to `take`.
+    /// - Throws: `Problem` of the first that refuses, and what `take` throws.
+    package func performEverywhere(
+        _ request: some Encodable & Sendable, take: (JSONObject) throws -> Void
+    ) async throws {
+        for address in addresses {
+            let connection = try await ServerConnection(address, token: token)
+            let last = try await connection.lastLine(of: try Self.line(request), as: 1)
+            try Self.check(last)
+            try take(last)
+        }
+    }
+
+    private static func line(
+        _ request: some Encodable, adding members: JSONObject = JSONObject()
+    ) throws -> JSONObject {
+        let line = (try JSONValue(parsing: Array(request.jsonLine.utf8))).object ?? JSONObject()
+        return JSONObject(line.members + members.members)
     }
 
     static func check(_ object: JSONObject) throws(Problem) {

@@ -47,6 +47,9 @@ package final class ServerConnection: Answerer {
 
     deinit { channel.close(promise: nil) }
 
+    /// Whether it was lost: nothing that is asked will be answered.
+    var isClosed: Bool { replies.isClosed }
+
     package func answer(
         _ request: JSONObject, as number: Int
     ) -> AsyncThrowingStream<JSONObject, any Error> {
@@ -92,6 +95,8 @@ private final class ServerReplies: Sendable {
     private let state = Mutex(State())
 
     init(_ address: ListenAddress) { self.address = address }
+
+    var isClosed: Bool { state.withLock { $0.failure != nil } }
 
     /// False if the connection is gone; then `lines` say so.
     func expect(_ number: Int, _ lines: Lines) -> Bool {

@@ -46,6 +46,28 @@ package struct CheckReport: Encodable, Sendable {
         }
     }
 
+    /// What the adapter's form is, and what a step would read in either.
+    struct Form: Encodable {
+        let form: String
+        let reason: String
+        let base_bytes: Int
+        let merged_bytes: Int
+        let factored_bytes: Int?
+
+        init(_ choice: FormChoice) {
+            form = choice.form.rawValue
+            reason = choice.reason
+            base_bytes = choice.baseBytes
+            merged_bytes = choice.mergedBytes
+            factored_bytes = choice.factoredBytes
+        }
+
+        fileprivate var text: String {
+            "form      \(form): \(reason); a step reads \(base_bytes) bytes of the base, \(merged_bytes) merged"
+                + (factored_bytes.map { ", \($0) factored" } ?? "")
+        }
+    }
+
     struct Base: Encodable {
         let model: String
         let layers: Int
@@ -60,6 +82,7 @@ package struct CheckReport: Encodable, Sendable {
     let adapter: String?
     let modules: [Module]
     let adapted_bytes: Int
+    let form: Form?
     let least_survival: Double?
     let most_noise: Double?
     let magnitude_ratio: Ratios?
@@ -85,6 +108,7 @@ package struct CheckReport: Encodable, Sendable {
                 zero_rows: entry.zeroRows, changes: entry.isChange)
         }
         adapted_bytes = model.merge?.bytes ?? 0
+        form = model.merge.map { Form($0.choice) }
         least_survival = model.merge?.leastSurvival
         most_noise = model.merge?.mostNoise
         magnitude_ratio = model.merge.flatMap { Ratios($0.ratios) }
@@ -100,7 +124,10 @@ package struct CheckReport: Encodable, Sendable {
                 + "\(base.matrix_bytes) bytes of matrices"
         ]
         guard let adapter else { return (lines + details).joined(separator: "\n") + "\n" }
-        lines.append("adapter   \(adapter): \(modules.count) modules, \(adapted_bytes) bytes merged")
+        lines.append(
+            "adapter   \(adapter): \(modules.count) modules, \(adapted_bytes) bytes \(form?.form ?? "merged")"
+        )
+        if let form { lines.append(form.text) }
         for module in modules {
             lines.append(
                 "  \(module.module): \(module.method ?? "replaced"), \(module.format), \(module.bytes) bytes\(module.kept)"

@@ -45,7 +45,7 @@ package enum ExitStatus: Int32, Sendable {
             switch problem {
             case .unreachable, .hungUp, .refused(kind: "busy", _, _): .unavailable
             case .refused(kind: "internal", _, _): .internalError
-            case .refused, .strange: .badData
+            case .refused, .strange, .differs: .badData
             }
     }
 

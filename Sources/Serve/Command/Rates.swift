@@ -4,12 +4,6 @@ package import DoraRuntime
 import Glibc
 #endif
 
-extension Duration {
-    package var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
-    }
-}
-
 extension Completion {
     /// Tokens a second after the first, which the prefill makes; nil when there was no further one.
     package var decodeRate: Double? {

@@ -129,7 +129,7 @@ extension FileRequest {
         case .line:
             var line = last.with("id", id).without("timing")
             if let usage = line["usage"]?.object {
-                line = line.with("usage", .object(usage.without("cached_tokens")))
+                line = line.with("usage", .object(usage.without("cached_tokens").without("accepted_tokens")))
             }
             return JSONValue.object(line).text
         case .batch:

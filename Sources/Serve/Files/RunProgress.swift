@@ -1,3 +1,5 @@
+import DoraRuntime
+
 /// How far a run is, on one line of a terminal.
 struct RunProgress {
     /// Lines that were answered before this run.

@@ -1,3 +1,4 @@
+import DoraLoader
 import DoraRuntime
 import DoraText
 import HTTPTypes
@@ -33,6 +34,7 @@ extension HTTPAPI {
                 var order = AdapterOrder(name: name)
                 order.path = try text("lora_path", of: fields)
                 order.isReplacement = try flag("load_inplace", of: fields)
+                order.form = try form("form", of: fields)
                 try await load(order)
                 context.call.notes.add(["adapter": "\(name)"])
                 return Response(text: "Success: LoRA adapter '\(name)' added successfully.")
@@ -102,6 +104,15 @@ extension HTTPAPI {
             throw .invalid(key, "must be given, as a string")
         }
         return text
+    }
+
+    /// vLLM has no such field.
+    private func form(_ key: String, of fields: JSONObject) throws(OpenAIError) -> StorageOptions.Form? {
+        guard let value = fields[key], value != .null else { return nil }
+        guard let form = value.string.flatMap(StorageOptions.Form.init(rawValue:)) else {
+            throw .invalid(key, "must be auto, merged or factored")
+        }
+        return form
     }
 
     private func flag(_ key: String, of fields: JSONObject) throws(OpenAIError) -> Bool {

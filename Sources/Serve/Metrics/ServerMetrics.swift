@@ -1,3 +1,4 @@
+import DoraLoader
 import DoraRuntime
 
 /// What a server says of itself to those who watch it and to those who choose between servers; one moment's.
@@ -60,6 +61,10 @@ struct ServerMetrics: Sendable {
         text.counter(
             "dora_preemptions_total", "How often a running request made room for an older one.",
             statistics.preemptions)
+        text.counter(
+            "dora_guessed_tokens_total", "Tokens guessed before they were made.", statistics.guessedTokens)
+        text.counter(
+            "dora_accepted_tokens_total", "Guessed tokens that were right.", statistics.acceptedTokens)
     }
 
     private func writeRequests(to text: inout MetricsText) {
@@ -92,15 +97,21 @@ struct ServerMetrics: Sendable {
         text.metric(
             "dora_adapter_loaded", "Adapters in memory.", .gauge,
             statistics.residents.map {
-                ([("adapter", $0.name), ("pinned", $0.isPinned ? "true" : "false")], 1)
+                (
+                    [
+                        ("adapter", $0.name), ("form", $0.form.rawValue),
+                        ("pinned", $0.isPinned ? "true" : "false"),
+                    ], 1
+                )
             })
         text.metric(
-            "dora_adapter_bytes", "Memory of an adapter's merged matrices.", .gauge,
+            "dora_adapter_bytes", "Memory of an adapter's merged matrices and factors.", .gauge,
             statistics.residents.map { ([("adapter", $0.name)], Double($0.bytes)) })
         text.gauge("dora_adapter_memory_bytes", "Memory of all adapters.", Double(statistics.adapterBytes))
         text.gauge(
             "dora_adapter_memory_budget_bytes", "What --memory allows.", Double(statistics.adapterBudget))
-        text.histogram("dora_adapter_load_seconds", "Time of merging an adapter.", statistics.loadSeconds)
+        text.histogram(
+            "dora_adapter_load_seconds", "Time of merging or factoring an adapter.", statistics.loadSeconds)
         text.metric(
             "dora_adapter_loads_total", "Loads that have ended.", .counter,
             [

@@ -49,11 +49,13 @@ struct OpenAIUsage: Sendable {
     var prompt = 0
     var cached = 0
     var completion = 0
+    var accepted = 0
 
     mutating func add(_ reply: EngineReply) {
         prompt += reply.promptTokens
         cached += reply.cachedTokens
         completion += reply.completion.tokenIDs.count
+        accepted += reply.completion.acceptedTokens
     }
 
     func write(_ stamp: OpenAIStamp, to line: inout JSONLine) {
@@ -70,6 +72,11 @@ struct OpenAIUsage: Sendable {
             line.object { line in
                 line.key("cached_tokens")
                 line.value(cached)
+            }
+            line.key("completion_tokens_details")
+            line.object { line in
+                line.key("accepted_prediction_tokens")
+                line.value(accepted)
             }
         }
     }

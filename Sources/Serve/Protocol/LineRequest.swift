@@ -1,3 +1,4 @@
+import DoraLoader
 package import DoraRuntime
 import DoraText
 
@@ -103,6 +104,7 @@ extension LineRequest {
             order.isReplacement = try fields.bool("replace") ?? false
             order.expectedGeneration = try fields.int("expect_generation", in: 0...Int.max)
             order.isPinned = try fields.bool("pin") ?? false
+            order.form = try fields.form("form")
             return .load(order)
         case "unload":
             return .unload(try fields.requiredString("name"), disable: try fields.bool("disable") ?? false)
@@ -287,6 +289,12 @@ private struct RequestFields {
     mutating func requiredID(_ key: String) throws(EngineError) -> RequestID {
         guard let value = try requestID(key) else { throw wrong(key, "given, as a string or an integer") }
         return value
+    }
+
+    mutating func form(_ key: String) throws(EngineError) -> StorageOptions.Form? {
+        try typed(key, "\"auto\", \"merged\" or \"factored\"") {
+            $0.string.flatMap(StorageOptions.Form.init(rawValue:))
+        }
     }
 
     /// Absent: the default; null: the base.

@@ -1,3 +1,4 @@
+import DoraLoader
 import DoraRuntime
 
 /// What the operations other than `generate` answer.
@@ -23,6 +24,7 @@ struct AdaptersResult: Encodable {
         let state: String
         let generation: Int?
         let digest: String?
+        let form: String?
         let bytes: Int
         let pinned: Bool
         let requests: Int
@@ -34,7 +36,7 @@ struct AdaptersResult: Encodable {
         adapters = statuses.map {
             Adapter(
                 name: $0.name, state: $0.state.rawValue, generation: $0.generation, digest: $0.digest,
-                bytes: $0.bytes, pinned: $0.isPinned, requests: $0.requests)
+                form: $0.form?.rawValue, bytes: $0.bytes, pinned: $0.isPinned, requests: $0.requests)
         }
     }
 }
@@ -80,6 +82,8 @@ struct StatsResult: Encodable {
     let prompt_tokens: Int
     let cached_tokens: Int
     let generated_tokens: Int
+    let guessed_tokens: Int
+    let accepted_tokens: Int
     let steps: Int
     let preemptions: Int
     let merges: Int
@@ -87,6 +91,9 @@ struct StatsResult: Encodable {
     let connections: Int
     let kv_memory: Bytes
     let adapter_memory: Bytes
+    /// Adapters in memory, by form.
+    let merged_adapters: Int
+    let factored_adapters: Int
 
     init(_ statistics: EngineStatistics, connections: Int) {
         running = statistics.running
@@ -98,6 +105,8 @@ struct StatsResult: Encodable {
         prompt_tokens = statistics.promptTokens
         cached_tokens = statistics.cachedTokens
         generated_tokens = statistics.generatedTokens
+        guessed_tokens = statistics.guessedTokens
+        accepted_tokens = statistics.acceptedTokens
         steps = statistics.steps
         preemptions = statistics.preemptions
         merges = statistics.merges
@@ -105,5 +114,7 @@ struct StatsResult: Encodable {
         self.connections = connections
         kv_memory = Bytes(used: statistics.keyValueBytes, budget: statistics.keyValueBudget)
         adapter_memory = Bytes(used: statistics.adapterBytes, budget: statistics.adapterBudget)
+        merged_adapters = statistics.residents.count { $0.form == .merged }
+        factored_adapters = statistics.residents.count { $0.form == .factored }
     }
 }

@@ -20,6 +20,7 @@ struct CompletionLine: Encodable {
         let prompt_tokens: Int
         let cached_tokens: Int
         let completion_tokens: Int
+        let accepted_tokens: Int
         let total_tokens: Int
     }
 
@@ -50,6 +51,7 @@ struct CompletionLine: Encodable {
         try container.encode(
             Usage(
                 prompt_tokens: reply.promptTokens, cached_tokens: reply.cachedTokens, completion_tokens: made,
+                accepted_tokens: completion.acceptedTokens,
                 total_tokens: reply.promptTokens + made),
             forKey: .usage)
         try container.encode(

@@ -26,6 +26,7 @@ package struct EngineSettings: Sendable {
         options.maximumQueue = maximumQueue
         options.context = base.settings.context
         options.halfCache = base.settings.isHalfCache
+        options.guesses = base.settings.guesses
         options.secondTerms = base.settings.activations.secondTerms
         options.keyValueBytes = keyValueMemory.bytes(ofFree: free)
         options.adapterBytes = memory.bytes(ofFree: free)

@@ -34,6 +34,15 @@ package enum ListenAddress: Equatable, Sendable, CustomStringConvertible {
         self = .tcp(host: String(host), port: port)
     }
 
+    /// Several, between commas.
+    package static func list(_ text: String) throws(Malformed) -> [ListenAddress] {
+        var addresses: [ListenAddress] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            addresses.append(try ListenAddress(String(part)))
+        }
+        return addresses
+    }
+
     package var description: String {
         switch self {
         case .unix(let path): "unix:\(path)"

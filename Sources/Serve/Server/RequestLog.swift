@@ -47,17 +47,24 @@ extension Logger {
     /// What became of an adapter.
     func log(_ notice: AdapterNotice) {
         switch notice {
-        case .loaded(let identity, let digest, let bytes, let seconds, let warnings):
+        case .loaded(let identity, let content, let bytes, let seconds, let warnings):
             info(
                 "adapter loaded",
                 metadata: [
-                    "adapter": "\(identity)", "digest": "\(digest.prefix(12))", "bytes": "\(bytes)",
+                    "adapter": "\(identity)", "digest": "\(content.digest.prefix(12))",
+                    "form": "\(content.form.rawValue)", "bytes": "\(bytes)",
                     "merge_s": "\((seconds * 1e3).rounded() / 1e3)",
                 ])
             for warning in warnings { log(warning, metadata: ["adapter": "\(identity)"]) }
         case .failed(let name, let error):
             warning(
                 "adapter refused", metadata: ["adapter": "\(name)", "problem": "\(error.message.quoted)"])
+        case .crowded(let budget, let merged, let factored):
+            self.notice(
+                "merged adapters do not all fit in --memory: --adapter-form factored would keep more of them",
+                metadata: [
+                    "memory": "\(budget)", "merged_bytes": "\(merged)", "factored_bytes": "\(factored)",
+                ])
         case .evicted(let identity): info("adapter evicted", metadata: ["adapter": "\(identity)"])
         case .freed(let identity): info("adapter freed", metadata: ["adapter": "\(identity)"])
         }

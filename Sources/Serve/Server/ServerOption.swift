@@ -6,8 +6,10 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case chatTemplate = "chat-template"
     case adapterRoot = "adapter-root"
     case adapterScale = "adapter-scale"
+    case adapterForm = "adapter-form"
     case defaultAdapter = "default-adapter"
     case acceptOtherBase = "accept-other-base"
+    case speculate
     case maximumSequences = "max-sequences"
     case maximumQueue = "max-queue"
     case maximumConnections = "max-connections"

@@ -38,7 +38,8 @@ package struct ServerSettings: Sendable {
             storage: StorageOptions(
                 weights: try options.choice(.weights, as: StorageOptions.Weights.self) ?? .native,
                 merged: try options.choice(.merged, as: StorageOptions.Merged.self) ?? .auto,
-                head: try options.choice(.head, as: StorageOptions.Head.self) ?? .auto),
+                head: try options.choice(.head, as: StorageOptions.Head.self) ?? .auto,
+                form: try options.choice(.adapterForm, as: StorageOptions.Form.self) ?? .auto),
             cache: try options.choice(.kv, as: ModelSettings.Cache.self),
             activations: try options.choice(.activations, as: ModelSettings.Activations.self) ?? .auto,
             context: try options.int(.context, in: 1...Int.max),
@@ -47,6 +48,7 @@ package struct ServerSettings: Sendable {
             tokenizer: try options.string(.tokenizer).map { text throws(LoadError) in
                 try places.tokenizer(text)
             })
+        model.guesses = try options.value(.speculate, GuessLimit.wanted, GuessLimit.read) ?? model.guesses
         model.acceptsOtherBase = try options.flag(.acceptOtherBase)
         try readRoot(options)
         addresses = try options.addresses(.listen)

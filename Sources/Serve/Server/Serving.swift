@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraRuntime
+import Foundation
 import Logging
 import NIOCore
 import NIOPosix
@@ -35,21 +36,25 @@ package struct Serving: Sendable {
             _ = try AdapterConfiguration(folder: folder)
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let lobby = try await Lobby(
-            settings.http, hasTokens: settings.admission.clients != nil, on: group)
+            settings.http, maximumConnections: settings.limits.maximumConnections,
+            hasTokens: settings.admission.clients != nil, on: group)
+        let phase = Mutex(Phase.loading(lobby))
+        let listening = Task { await Self.listen(to: signals) { phase.withLock { $0 } } }
+        defer { listening.cancel() }
         let loaded: (base: LoadedBase, engine: Engine)
         do { loaded = try await load() } catch {
             await lobby.close()
             throw error
         }
         let (base, engine) = loaded
-        let services = Mutex<ServiceGroup?>(nil)
         let state = ServerState(
             engine: engine, model: settings.model.model, limits: settings.limits,
             admission: settings.admission, openAI: settings.http.options,
             logger: logger, hello: hello(engine),
             requestDrain: {
-                guard let services = services.withLock({ $0 }) else { return }
+                guard case .serving(let services, _) = phase.withLock({ $0 }) else { return }
                 Task { await services.triggerGracefulShutdown() }
             })
         let endpoints = Endpoints(settings, state)
@@ -69,17 +74,19 @@ package struct Serving: Sendable {
         configuration.maximumGracefulShutdownDuration =
             settings.drainDelay + settings.drainTimeout + .seconds(5)
         let serviceGroup = ServiceGroup(configuration: configuration)
-        services.withLock { $0 = serviceGroup }
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-        let listening = Task { await Self.listen(to: signals, serviceGroup, state) }
-        defer { listening.cancel() }
+        phase.withLock { $0 = .serving(serviceGroup, state) }
         try await serviceGroup.run()
         try await group.shutdownGracefully()
     }
 
     /// The base with the adapters that were named: those must be right before anybody is answered.
     private func load() async throws -> (base: LoadedBase, engine: Engine) {
-        let base = try LoadedBase(settings.model, progress: Terminal.show)
+        // Beside the tasks, which have few threads: signals are listened to meanwhile.
+        let base = try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { [model = settings.model] in
+                continuation.resume(with: Result { try LoadedBase(model, progress: Terminal.show) })
+            }
+        }
         for warning in base.warnings { logger.log(warning) }
         let engine = try settings.engine.engine(over: base) { [logger] in logger.log($0) }
         for adapter in settings.engine.adapters {
@@ -90,17 +97,26 @@ package struct Serving: Sendable {
         return (base, engine)
     }
 
-    /// The first signal drains; a second one is meant, and ends the program at once. Who presses Ctrl-C waits for no
-    /// balancer to notice.
-    private static func listen(
-        to signals: UnixSignalsSequence, _ services: ServiceGroup, _ state: ServerState
-    ) async {
+    private enum Phase {
+        case loading(Lobby)
+        case serving(ServiceGroup, ServerState)
+    }
+
+    /// The first signal drains; a second one is meant, and ends the program at once, as does one before anybody was
+    /// answered. Who presses Ctrl-C waits for no balancer to notice.
+    private static func listen(to signals: UnixSignalsSequence, _ phase: () -> Phase) async {
         var isFirst = true
         for await signal in signals {
             if !isFirst { _exit(ExitStatus.interrupted.rawValue) }
             isFirst = false
-            if signal == .sigint { state.hurry() }
-            await services.triggerGracefulShutdown()
+            switch phase() {
+            case .loading(let lobby):
+                await lobby.close()
+                _exit(signal == .sigint ? ExitStatus.interrupted.rawValue : 0)
+            case .serving(let services, let state):
+                if signal == .sigint { state.hurry() }
+                await services.triggerGracefulShutdown()
+            }
         }
     }
 

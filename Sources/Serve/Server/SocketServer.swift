@@ -1,3 +1,4 @@
+import DoraRuntime
 import Logging
 import NIOCore
 import NIOPosix

@@ -19,7 +19,7 @@ struct AddedTokens: Sendable {
     /// By id: what decoding begins with, the normalized spelling where it differs.
     private(set) var spellings: [Int: [UInt8]] = [:]
     /// What is left out when special tokens are skipped; the reference compares spellings, not ids.
-    private(set) var specialSpellings: Set<[UInt8]> = []
+    var specialSpellings: Set<[UInt8]> = []
     private var rawMatcher = ByteTrie()
     private var normalizedMatcher = ByteTrie()
 

@@ -1,8 +1,8 @@
 /// A tokenizer as `tokenizer.json` describes it, step by step: added tokens, normalizer, pre-tokenizer, model,
 /// post-processor, and back through the decoder.
 ///
-/// The reference is the `tokenizers` library on the same file (0.23), not the classes that transformers rebuilds
-/// from its parts.
+/// The reference is the `tokenizers` library on the same file (0.23), with the tokens that the configuration adds to it, not
+/// the classes that transformers rebuilds from its parts.
 package struct PipelineTokenizer: Tokenizer {
     var model: any SubwordModel
     var added = AddedTokens()
@@ -12,8 +12,21 @@ package struct PipelineTokenizer: Tokenizer {
     var decoder: DecoderPlan
     package var eosID: Int?
 
+    /// Without the tokens that only a configuration declares.
+    var fileSize: Int?
+
     package var vocabularySize: Int {
         (added.tokens.map { $0.id + 1 } + [model.vocabulary.size]).max() ?? 0
+    }
+
+    package var neededRows: Int { fileSize ?? vocabularySize }
+
+    /// Adds the tokens that the configuration declares and the tokenizer's own file does not know, or knows otherwise.
+    ///
+    /// Source: transformers `tokenization_utils_tokenizers.py`, `TokenizersBackend.__init__`.
+    package mutating func add(_ configuration: TokenizerConfiguration) throws(LoadError) {
+        fileSize = vocabularySize
+        try added.add(configuration, vocabulary: model.vocabulary, normalizer: normalizer)
     }
 
     package func encode(_ text: String, addingSpecialTokens: Bool) -> [Int] {

@@ -58,7 +58,7 @@ extension PipelineTokenizer {
         configuration.defaults["unk_token"] = pieces.first { $0.kind == .unknown }?.bytes
         let others = pieces.lazy.filter { $0.kind == .control || options.userDefined.contains($0.bytes) }
             .map { AddedTokens.Token(id: 0, content: $0.bytes, isSpecial: $0.kind == .control) }
-        added = try AddedTokens(
+        try added.add(
             configuration.declaredTokens(others: Array(others)), vocabulary: model.vocabulary,
             normalizer: normalizer)
         let bos = try configuration.token("bos_token").flatMap(id)

@@ -16,7 +16,7 @@ from pathlib import Path
 import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers import processors, trainers
-from transformers import LlamaTokenizer
+from transformers import LlamaTokenizer, PreTrainedTokenizerFast
 
 OUTPUT = Path(__file__).resolve().parents[1] / "tokenizers"
 
@@ -450,14 +450,14 @@ def token(content, **flags):
             "special": True} | flags  # fmt: skip
 
 
-def write_configured(name, **files):
-    """A `tokenizer.model` with the files that transformers writes beside it."""
+def write_configured(name, vocabulary="sentencepiece/tokenizer.model", library=LlamaTokenizer, **files):
+    """A vocabulary with the files that transformers writes beside it."""
     folder = OUTPUT / name
     folder.mkdir(parents=True)
-    shutil.copy(OUTPUT / "sentencepiece" / "tokenizer.model", folder)
+    shutil.copy(OUTPUT / vocabulary, folder)
     for file, content in files.items():
         (folder / f"{file}.json").write_text(json.dumps(content) + "\n")
-    tokenizer = LlamaTokenizer.from_pretrained(str(folder))
+    tokenizer = library.from_pretrained(str(folder))
 
     def both(ids):
         return [tokenizer.decode(ids, skip_special_tokens=skips) for skips in (True, False)]
@@ -505,6 +505,25 @@ def main():
     write_configured(
         "sentencepiece-legacy", tokenizer_config=base | {
             "legacy": True, "add_bos_token": False, "additional_special_tokens": ["<|end|>"]},
+    )  # fmt: skip
+    # What the tokenizer's own file has otherwise becomes as it is here; the rest is added behind it, whatever its id.
+    qwen = dict(vocabulary="qwen/tokenizer.json", library=PreTrainedTokenizerFast)
+    fast = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "pad_token": "<pad>", "image_token": "<html>"}
+    write_configured(
+        "configured", **qwen, tokenizer_config=fast | {
+            "extra_special_tokens": ["wordhot", "<tool>"], "added_tokens_decoder": {
+                "560": token("<|begin|>", lstrip=True), "562": token("<tool>", special=False),
+                "563": token("THE", special=False, normalized=True), "600": token("word", rstrip=True, single_word=True)}},
+    )  # fmt: skip
+    write_configured(
+        "configured-roles", **qwen,
+        tokenizer_config=fast | {"extra_special_tokens": {"zz": "THE", "yy": "hot"}, "image_token": "<tool>",
+                                 "audio_token": {"__type": "AddedToken"} | token("</b>", lstrip=True), "x_token": {"content": "x"}},
+        special_tokens_map={"pad_token": None, "eos_token": "the", "yy_token": token("<b>", rstrip=True)},
+    )  # fmt: skip
+    write_configured(
+        "configured-list", **qwen, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast"},
+        special_tokens_map={"additional_special_tokens": ["wordhot", "<html>"], "eos_token": "<|end|>", "unk_token": "<tool>"},
     )  # fmt: skip
 
 

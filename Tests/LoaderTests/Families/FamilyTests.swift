@@ -86,6 +86,15 @@ import Testing
             "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0}}
             """#
         #expect(try model("gemma3_text", ("rope_parameters", nested)).ropes == old.ropes)
+        // The library looks for this beside the types of layers, not in them.
+        func yarn(_ inside: String, _ beside: String = "") throws -> [RopeParameters] {
+            let yarn = #""rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 24"#
+            return try model(
+                "gemma3_text", ("rope_parameters", #"{"full_attention": {\#(yarn)\#(inside)}\#(beside)}"#)
+            ).ropes
+        }
+        let truncate = #", "truncate": false"#
+        #expect(try yarn(truncate) == yarn("") && yarn("", truncate) != yarn(""))
         // With the old spelling OLMo 3 keeps its own base in sliding layers.
         #expect(try model("olmo3", ("rope_theta", "1000")).ropes.map(\.theta) == [1000, 500_000])
     }
@@ -135,6 +144,9 @@ import Testing
         #expect(ModuleInventory(try model("qwen3"))["model.layers.0.self_attn.q_norm"]?.weightShape == [16])
         let cohere = ModuleInventory(try model("cohere", ("use_qk_norm", "true")))
         #expect(cohere["model.layers.0.self_attn.q_norm"]?.weightShape == [4, 16])
+        let oneKeyHead = ModuleInventory(
+            try model("cohere", ("use_qk_norm", "true"), ("num_key_value_heads", "1")))
+        #expect(oneKeyHead["model.layers.0.self_attn.k_norm"]?.weightShape == [1, 16])
         #expect(cohere["model.layers.0.post_attention_layernorm"] == nil)
         let stable = ModuleInventory(try model("stablelm", ("qk_layernorm", "true")))
         #expect(stable["model.layers.0.self_attn.k_layernorm.norms.1"]?.weightShape == [16])

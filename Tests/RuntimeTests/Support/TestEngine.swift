@@ -93,13 +93,18 @@ struct TestEngine: Sendable {
     }
 
     /// What a generator of its own gives, with the adapter of that folder.
-    func alone(_ prompt: [Int], adapter: String?, maximumTokens: Int) throws -> Completion {
+    func alone(
+        _ prompt: [Int], adapter: String?, as form: StorageOptions.Form? = nil, maximumTokens: Int
+    ) throws -> Completion {
         try alone(
-            prompt, folder: adapter.map { Fixtures.path("adapters/\($0)") }, maximumTokens: maximumTokens)
+            prompt, folder: adapter.map { Fixtures.path("adapters/\($0)") }, as: form,
+            maximumTokens: maximumTokens)
     }
 
-    func alone(_ prompt: [Int], folder: String?, maximumTokens: Int) throws -> Completion {
-        try generator(folder: folder).generate(
+    func alone(
+        _ prompt: [Int], folder: String?, as form: StorageOptions.Form? = nil, maximumTokens: Int
+    ) throws -> Completion {
+        try generator(folder: folder, as: form).generate(
             GenerationRequest(prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 3))
     }
 
@@ -126,10 +131,10 @@ struct TestEngine: Sendable {
         }
     }
 
-    private func generator(folder: String?) throws -> Generator {
+    private func generator(folder: String?, as form: StorageOptions.Form? = nil) throws -> Generator {
         let weights = try folder.map { folder in
             let adapter = try Adapter(folder: folder, fitting: base.inventory, baseName: nil)
-            return try base.adapted(by: adapter, on: compute).weights
+            return try base.adapted(by: adapter, as: form, on: compute).weights
         }
         return try Generator(
             base.configuration, weights: weights ?? base.weights, eosIDs: [], tokenizer: nil, halfCache: true,

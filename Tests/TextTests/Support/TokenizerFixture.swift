@@ -22,7 +22,9 @@ struct TokenizerFixture {
     static let root = Fixtures.folder + "/tokenizers"
 
     static let names = [
-        "bare", "decoding", "digits", "flags", "gemma", "gpt2", "llama2", "llama3", "metaspace-always",
+        "bare", "configured", "configured-list", "configured-roles", "decoding", "digits", "flags", "gemma",
+        "gpt2", "llama2", "llama3",
+        "metaspace-always",
         "metaspace-first", "metaspace-never", "qwen", "sentencepiece", "sentencepiece-added",
         "sentencepiece-decoder", "sentencepiece-legacy", "sentencepiece-plain", "splits", "unigram-albert",
         "unigram-bytes", "unigram-t5", "unigram-xlmr",

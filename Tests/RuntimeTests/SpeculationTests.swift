@@ -1,0 +1,214 @@
+import DoraLoader
+import DoraTensor
+import Testing
+
+@testable import DoraRuntime
+
+/// Guessed tokens change how many steps a text takes, and nothing of the text.
+@Suite struct SpeculationTests {
+    private let compute: Compute
+    private let pass: ForwardPass
+    private let model: ServedModel
+
+    init() throws {
+        compute = try Compute(threads: 2)
+        let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
+        pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        model = ServedModel(weights: base.weights, language: Language(of: base))
+    }
+
+    private struct Outcome {
+        var replies: [Int: Completion] = [:]
+        var steps = 0
+        var guessed = 0
+        var accepted = 0
+    }
+
+    /// - Parameter known: texts that earlier requests with these prompts were answered with.
+    private func run(
+        _ requests: [GenerationRequest], guesses: Int, on pass: ForwardPass? = nil,
+        _ model: ServedModel? = nil,
+        known: [Int: [Int]] = [:], bytes: Int = 1 << 28
+    ) throws -> Outcome {
+        let (pass, model) = (pass ?? self.pass, model ?? self.model)
+        var batch = Batch(pass: pass, context: 256, maximumSequences: 16, bytes: bytes, guesses: guesses)
+        for (index, text) in known {
+            batch.speculation.remember(prompt: requests[index].prompt, text: text, of: nil)
+        }
+        for (serial, request) in requests.enumerated() {
+            let work = EngineRequest.Work.generate(request)
+            let waiting = EngineLoop.Waiting(
+                request: EngineRequest(
+                    key: RequestKey(connection: 0, serial: serial), adapter: .base, work: work,
+                    streams: false,
+                    report: { _ in }), adapter: nil, arrival: .now)
+            let isIn = batch.admit(waiting, work, by: model)
+            try #require(isIn)
+        }
+        var outcome = Outcome()
+        while !batch.isEmpty {
+            outcome.steps += 1
+            for ended in batch.step() {
+                guard case .finished(let reply) = ended.outcome else { continue }
+                outcome.replies[ended.request.key.serial] = reply.completion
+            }
+            try #require(outcome.steps < 5000)
+        }
+        (outcome.guessed, outcome.accepted) = (batch.speculation.guessed, batch.speculation.accepted)
+        return outcome
+    }
+
+    private func expectEqual(_ found: Outcome, _ expected: Outcome) {
+        #expect(found.replies.count == expected.replies.count)
+        for (serial, completion) in expected.replies {
+            #expect(found.replies[serial]?.tokenIDs == completion.tokenIDs, "\(serial)")
+            #expect(found.replies[serial]?.logprobs == completion.logprobs, "\(serial)")
+            #expect(found.replies[serial]?.finishReason == completion.finishReason, "\(serial)")
+        }
+    }
+
+    private static let requests = (0..<6).map { number in
+        GenerationRequest(
+            prompt: (0..<(5 + 13 * number)).map { 3 + ($0 * $0 + number) % 41 },
+            maximumTokens: 20 + 25 * number,
+            ignoresEOS: true, logprobs: 2)
+    }
+
+    /// Guesses from earlier answers, all right, and others that are wrong from some token on.
+    @Test(arguments: [1, 3, 15, 64]) func textsAreThoseOfPlainDecoding(guesses: Int) throws {
+        let plain = try run(Self.requests, guesses: 0)
+        let texts = plain.replies.mapValues(\.tokenIDs)
+        let right = try run(Self.requests, guesses: guesses, known: texts)
+        expectEqual(right, plain)
+        #expect(right.accepted > 0 && right.accepted <= right.guessed)
+        #expect(right.replies.values.reduce(0) { $0 + $1.acceptedTokens } == right.accepted)
+        if guesses > 3 { #expect(right.steps * 2 < plain.steps) }
+        let wrong = texts.mapValues { text in
+            text.enumerated().map { $0 % 7 == 6 ? 3 + ($1 + 1) % 41 : $1 }
+        }
+        let misled = try run(Self.requests, guesses: guesses, known: wrong)
+        expectEqual(misled, plain)
+        #expect(misled.accepted < misled.guessed)
+    }
+
+    /// A text ends where it would end, also in the midst of guesses that are right.
+    @Test func anEndWithinAGuessEndsTheText() throws {
+        let plain = try run([Self.requests[5]], guesses: 0)
+        let text = try #require(plain.replies[0]).tokenIDs
+        for end in 1..<40 {
+            var limited = Self.requests[5]
+            limited.maximumTokens = end
+            var stopped = Self.requests[5]
+            stopped.stopIDs = [text[end]]
+            for request in [limited, stopped] {
+                let expected = try run([request], guesses: 0)
+                expectEqual(try run([request], guesses: 15, known: [0: text]), expected)
+            }
+        }
+    }
+
+    /// What a window has left is gone when a guess turns out wrong; what the next token sees is not.
+    @Test(arguments: ["mistral", "gemma2", "gemma3_text"]) func guessesAreTakenBackFromWindows(
+        family: String
+    ) throws {
+        let folder = try WindowedModel(family)
+        let base = try BaseModel(folder: folder.folder, on: compute)
+        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let model = ServedModel(weights: base.weights, language: Language(of: base))
+        let plain = try run(Self.requests, guesses: 0, on: pass, model)
+        let known = plain.replies.mapValues { text in
+            text.tokenIDs.enumerated().map { $0 % 11 == 10 ? 3 + ($1 + 1) % 41 : $1 }
+        }
+        let guessed = try run(Self.requests, guesses: 15, on: pass, model, known: known)
+        expectEqual(guessed, plain)
+        #expect(guessed.accepted > 0 && guessed.accepted < guessed.guessed)
+    }
+
+    /// Guesses take no memory from anybody: not even where there is hardly any.
+    @Test func guessesNeedNoMemory() throws {
+        let request = [Self.requests[5]]
+        let plain = try run(request, guesses: 0)
+        let known = plain.replies.mapValues(\.tokenIDs)
+        let bytes = 4 * pass.geometry.blockBytes
+        let tight = try run(request, guesses: 15, known: known, bytes: bytes)
+        expectEqual(tight, plain)
+        #expect(tight.accepted > 0)
+    }
+
+    /// What one adapter said is no guess for another, nor for the same name's next generation.
+    @Test func textsOfOthersAreNoGuesses() {
+        var speculation = Speculation(limit: 15)
+        let own = AdapterIdentity(name: "a", generation: 1)
+        let text = [7, 8, 9, 10, 11]
+        speculation.remember(prompt: [1, 2, 3], text: text, of: own)
+        #expect(guesses(of: own, after: [1, 2, 3], by: &speculation) > 0)
+        for other in [
+            nil, AdapterIdentity(name: "b", generation: 1), AdapterIdentity(name: "a", generation: 2),
+        ] {
+            #expect(guesses(of: other, after: [1, 2, 3], by: &speculation) == 0)
+        }
+        speculation.forget(own)
+        #expect(guesses(of: own, after: [1, 2, 3], by: &speculation) == 0)
+    }
+
+    private func guesses(
+        of adapter: AdapterIdentity?, after prompt: [Int], by speculation: inout Speculation
+    ) -> Int {
+        let request = GenerationRequest(prompt: prompt, maximumTokens: 30)
+        var sequence = request.running(
+            on: pass.configuration, weights: model.weights, state: SequenceState(pass.geometry),
+            limits: RunningSequence.Limits(context: 256, eosIDs: []), tokenizer: nil, width: { _ in 1 })
+        var repeats = Likelihood()
+        return speculation.guess(&sequence, of: adapter, own: &repeats, atMost: 15, besides: 1)
+    }
+
+    @Test func theLongestLikenessWins() {
+        var history = TokenHistory()
+        history.append([1, 2, 3, 4, 5, 9, 2, 3, 4, 6, 0, 2, 3, 4])
+        #expect(history.match(after: [1, 2, 3, 4], atMost: 3, isOwn: true)?.tokens == [5, 9, 2])
+        #expect(history.match(after: [9, 2, 3, 4], atMost: 2, isOwn: true)?.tokens == [6, 0])
+        #expect(history.match(after: [2, 3, 4], atMost: 2, isOwn: true)?.tokens == [6, 0])
+        #expect(history.match(after: [2, 3], atMost: 2, isOwn: true) == nil)
+        #expect(history.match(after: [3, 3, 3], atMost: 2, isOwn: true) == nil)
+    }
+
+    /// What goes round goes on going round; other texts end.
+    @Test func aTextThatRepeatsItselfGoesOnSo() {
+        var history = TokenHistory()
+        history.append([5, 1, 2, 3, 1, 2, 3])
+        #expect(
+            history.match(after: history.recent, atMost: 7, isOwn: true)?.tokens == [1, 2, 3, 1, 2, 3, 1])
+        var texts = TokenHistory()
+        texts.add(text: [1, 2, 3, 4])
+        texts.add(text: [7, 8])
+        #expect(texts.match(after: [1, 2, 3], atMost: 9, isOwn: false)?.tokens == [4])
+        #expect(texts.match(after: [3, 4, 7], atMost: 9, isOwn: false) == nil)
+    }
+
+    @Test func aHistoryIsBounded() {
+        var history = TokenHistory(limit: 100)
+        for text in 0..<50 { history.add(text: [text, text, text, 60 + text]) }
+        #expect(history.match(after: [0, 0, 0], atMost: 1, isOwn: false) == nil)
+        #expect(history.match(after: [49, 49, 49], atMost: 1, isOwn: false)?.tokens == [109])
+    }
+
+    /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
+    @Test func guessesMustPay() {
+        var cheap = StepPrice()
+        var dear = StepPrice()
+        for count in 1...20 {
+            cheap.record(rows: 1 + count % 4, seconds: 1 + 0.01 * Double(count % 4))
+            dear.record(rows: 1 + count % 4, seconds: 1 + Double(count % 4))
+        }
+        #expect(abs(cheap.ofRow(besides: 1) - 0.02) < 1e-6 && abs(dear.ofRow(besides: 8) - 1) < 1e-6)
+        var likely = Likelihood()
+        likely.record(SettledGuess(count: 9, accepted: 9, isOwn: true, isWrong: false))
+        #expect(
+            likely.count(at: cheap.ofRow(besides: 1)) > 15 && likely.count(at: dear.ofRow(besides: 8)) == 0)
+        var unlikely = Likelihood()
+        for _ in 0..<30 {
+            unlikely.record(SettledGuess(count: 1, accepted: 0, isOwn: true, isWrong: true))
+        }
+        #expect(unlikely.count(at: 0.15) == 0)
+    }
+}
