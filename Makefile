@@ -38,8 +38,8 @@ check-threads check-addresses: dependencies
 	swift build --build-tests --sanitize $(SANITIZER) --scratch-path .build-$(SANITIZER)
 	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" \
 	LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/leak-sanitizer.supp" \
-		swift test --skip-build --sanitize $(SANITIZER) --scratch-path .build-$(SANITIZER) \
-		--filter 'ServeTests|EngineTests|AdapterLifeTests'
+		swift test --skip-build --experimental-maximum-parallelization-width 2 --sanitize $(SANITIZER) \
+		--scratch-path .build-$(SANITIZER) --filter 'ServeTests|EngineTests|AdapterLifeTests'
 
 # A million mutations of every kind of file, under the address sanitizer (half an hour).
 check-fuzz: dependencies

@@ -52,7 +52,7 @@ import Testing
             input.floats.update(from: x, count: x.count)
             input.refill(tokens: tokens)
             var out = [Float](repeating: .nan, count: tokens * shape.rows)
-            out.withUnsafeMutableBufferPointer { out in
+            try out.withUnsafeMutableBufferPointer { out in
                 guard let start = out.baseAddress else { return }
                 try input.multiply(
                     [

@@ -99,7 +99,8 @@ struct ModuleNames {
             func module(_ name: String, outputs: Int, inputs: Int, first: Int = 0) -> Module {
                 Module(
                     name: name, kind: .norm, outputs: outputs, inputs: inputs, hasBias: norm.hasBias,
-                    place: .norm(layer: layer, place, first: first), isPerHead: norm.shape == .perHeadDistinct)
+                    place: .norm(layer: layer, place, first: first), isPerHead: norm.shape == .perHeadDistinct
+                )
             }
             let name = "\(name).\(own)"
             switch norm.shape {

@@ -1,4 +1,4 @@
-package import DoraTensor
+import DoraTensor
 import DoraText
 
 /// How a GGUF file holds the numbers of a tensor: `length` of a row in each block of `byteCount` bytes. A format is a
