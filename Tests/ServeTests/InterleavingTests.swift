@@ -26,7 +26,7 @@ import Testing
             options.maximumSequences = 6
             options.keyValueBytes = 8 << 20
             // Room for about half of them: the rest are evicted and come back.
-            options.adapterBytes = 1_100_000
+            options.adapterBytes = 500_000
         }
         let contents = Contents()
         let names = (0..<8).map { "a\($0)" }
