@@ -3,7 +3,7 @@
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
 	check-real-families check-files check-fuzz check-gguf check-http check-page \
-	check-scale check-manifests check-ray dependencies
+	check-scale check-manifests check-ray check-dashboard dist check-dist dependencies
 
 # What is built and tried: CONFIGURATION=debug spares the second build, and is nearly as fast (Package.swift optimizes
 # what computes in both).
@@ -115,6 +115,21 @@ check-ray: build
 	test -d .venv-ray || python3 -m venv .venv-ray
 	.venv-ray/bin/pip install --quiet 'ray[serve]==2.60.0' aiohttp
 	.venv-ray/bin/python Tests/Scale/ray_app.py
+
+# What users install, into dist/: a Debian package, a wheel, a tarball. PROGRAMS=FOLDER takes programs that are built.
+dist:
+	@packaging/dist.sh
+
+# Each of them in a clean Debian root or a fresh virtual environment (Debian, as root; installs what it needs).
+check-dist: dist
+	@scripts/install-dependencies.sh debootstrap lintian qemu-user-static systemd python3-venv
+	packaging/check/deb.sh
+	packaging/check/wheel.sh
+
+# The dashboard's queries, asked of a Prometheus that scrapes a server.
+check-dashboard: build
+	@scripts/install-dependencies.sh prometheus
+	python3 packaging/check/dashboard.py .build/$(CONFIGURATION) models
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

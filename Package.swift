@@ -14,13 +14,14 @@ let optimized = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 let package = Package(
     name: "dora",
     products: [
+        .executable(name: "dora", targets: ["dora"]),
         .executable(name: "dora-generate", targets: ["dora-generate"]),
         .executable(name: "dora-pack", targets: ["dora-pack"]),
         .executable(name: "dora-serve", targets: ["dora-serve"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -85,27 +86,45 @@ let package = Package(
                 .embedInCode("Page/index.html"), .embedInCode("Page/app.js"), .embedInCode("Page/app.css"),
             ],
             swiftSettings: strict),
-        .executableTarget(
-            name: "dora-generate",
+        .target(
+            name: "DoraGenerateCommand",
             dependencies: [
                 "DoraServe",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            path: "Sources/dora-generate",
             swiftSettings: strict),
-        .executableTarget(
-            name: "dora-pack",
+        .target(
+            name: "DoraPackCommand",
             dependencies: [
                 "DoraServe", "DoraLoader", "DoraTensor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            path: "Sources/dora-pack",
             swiftSettings: strict),
-        .executableTarget(
-            name: "dora-serve",
+        .target(
+            name: "DoraServeCommand",
             dependencies: [
                 "DoraServe",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            path: "Sources/dora-serve",
             swiftSettings: strict),
+
+        // A program for each command, and one of all, which is what installations have.
+        .executableTarget(
+            name: "dora-generate", dependencies: ["DoraGenerateCommand"],
+            path: "Sources/Programs/dora-generate", swiftSettings: strict),
+        .executableTarget(
+            name: "dora-pack", dependencies: ["DoraPackCommand"],
+            path: "Sources/Programs/dora-pack", swiftSettings: strict),
+        .executableTarget(
+            name: "dora-serve", dependencies: ["DoraServeCommand"],
+            path: "Sources/Programs/dora-serve", swiftSettings: strict),
+        .executableTarget(
+            name: "dora",
+            dependencies: ["DoraGenerateCommand", "DoraPackCommand", "DoraServeCommand", "DoraServe"],
+            path: "Sources/Programs/dora", swiftSettings: strict),
 
         // Measurements, against the limits of the machine; no product.
         .target(

@@ -26,5 +26,6 @@ check Serve DoraRuntime DoraLoader DoraText
 check dora-generate DoraServe DoraRuntime DoraLoader DoraText
 check dora-pack DoraServe DoraLoader DoraTensor
 check dora-serve DoraServe DoraRuntime DoraLoader
+check Programs DoraServe DoraGenerateCommand DoraPackCommand DoraServeCommand
 [ "$status" = 0 ] && echo "imports follow the one direction"
 exit "$status"

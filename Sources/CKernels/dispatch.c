@@ -28,6 +28,21 @@ static int list(const dk_kernels *found[8]) {
     return count;
 }
 
+const char *dk_cpu_feature(int index) {
+    (void)index;
+#define FEATURE(has, name) if ((has) && index-- == 0) return name;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#define X86(name) FEATURE(__builtin_cpu_supports(name), name)
+    X86("avx2") X86("fma") X86("f16c") X86("avxvnni") X86("avx512f") X86("avx512bw") X86("avx512vl")
+    X86("avx512dq") X86("avx512vnni")
+#elif defined(__aarch64__) && defined(__linux__)
+    FEATURE(getauxval(AT_HWCAP) & (1 << 20), "asimddp") // HWCAP_ASIMDDP
+    FEATURE(getauxval(AT_HWCAP2) & (1 << 13), "i8mm") // HWCAP2_I8MM
+#endif
+    return NULL;
+}
+
 int dk_kernels_count(void) {
     const dk_kernels *found[8];
     return list(found);

@@ -18,6 +18,13 @@ package final class Compute: @unchecked Sendable {
         }
     }
 
+    /// The instruction sets that kernels ask for and this CPU has, by the compiler's names.
+    package static var processorFeatures: [String] {
+        var names: [String] = []
+        while let name = dk_cpu_feature(Int32(names.count)) { names.append(String(cString: name)) }
+        return names
+    }
+
     /// - Parameter kernels: one of `availableKernels`, or nil for the best. All give the same bits.
     package init(threads: Int = Compute.usableCores, kernels name: String? = nil) throws(ComputeError) {
         let available = Self.availableKernels

@@ -5,7 +5,7 @@ import DoraServe
 import DoraText
 import FoundationEssentials
 
-@main struct DoraGenerate: AsyncParsableCommand {
+struct DoraGenerate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dora-generate",
         abstract: "Answer a prompt with a base model and a DoRA or LoRA adapter merged into it.",
@@ -28,7 +28,7 @@ import FoundationEssentials
             Exit status: 0 success (a closed pipe too), 64 wrong usage, 65 bad data, 66 missing input, \
             69 the server cannot be reached or is busy, 70 internal error, 130 Ctrl-C.
             """,
-        version: Version.current)
+        version: Version.report)
 
     @OptionGroup var options: ModelOptions
 
@@ -48,7 +48,9 @@ import FoundationEssentials
             valueName: "text"))
     var prompt: String?
 
-    @Option(help: ArgumentHelp("File that holds the prompt, taken as it is.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("File that holds the prompt, taken as it is.", valueName: "file"),
+        completion: .file())
     var promptFile: String?
 
     @Option(help: "Most tokens to generate. Default: 256.")

@@ -7,13 +7,14 @@ struct FileOptions: ParsableArguments {
             "Answer a file of requests, one a line: the line protocol's, or OpenAI's batches (docs/files.md).",
             discussion:
                 "- is standard input. Lines name adapters; one --adapter alone answers those that name none.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var jsonl: String?
 
     @Option(
         name: [.short, .long],
         help: ArgumentHelp(
-            "With --jsonl: a new file for the answers. Default: standard output.", valueName: "file"))
+            "With --jsonl: a new file for the answers. Default: standard output.", valueName: "file"),
+        completion: .file())
     var output: String?
 
     @Flag(help: "With --jsonl: go on with the answers that --output holds.")

@@ -22,7 +22,7 @@ struct ModelOptions: ParsableArguments {
                 file in parts, any part. Default: $DORA_MODEL, else the \
                 base that the adapter names, else the demo model.
                 """,
-            valueName: "path|id"))
+            valueName: "path|id"), completion: .file())
     var model: String?
 
     @Option(
@@ -34,24 +34,25 @@ struct ModelOptions: ParsableArguments {
                 PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one. With --jsonl and \
                 --interactive, which name adapters, it may be given several times, as [NAME=]PATH.
                 """,
-            valueName: "path|id"))
+            valueName: "path|id"), completion: .adapters)
     var adapters: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "With --jsonl and --interactive: folder whose adapters are loaded when they are named.",
-            valueName: "dir"))
+            valueName: "dir"), completion: .directory)
     var adapterRoot: String?
 
     @Option(
         help: ArgumentHelp(
-            "Chat template to use in place of the adapter's and the model's.", valueName: "file"))
+            "Chat template to use in place of the adapter's and the model's.", valueName: "file"),
+        completion: .file())
     var chatTemplate: String?
 
     @Option(
         help: ArgumentHelp(
             "Tokenizer and chat template to use in place of the model's: a folder or file that holds them, or an id.",
-            valueName: "path|id"))
+            valueName: "path|id"), completion: .file())
     var tokenizer: String?
 
     @Option(help: ArgumentHelp("Factor of what the adapter changes.", valueName: "number"))

@@ -91,10 +91,12 @@ struct RemoteOptions: ParsableArguments {
                 commas, each adapter has one that is asked first; the next one is when that is draining or gone. \
                 Operations go to all of them, and print a line for each.
                 """,
-            valueName: "address"))
+            valueName: "address"), completion: .addresses)
     var connect: String?
 
-    @Option(help: ArgumentHelp("With --connect: file with the server's token.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("With --connect: file with the server's token.", valueName: "file"),
+        completion: .file())
     var tokenFile: String?
 
     @Flag(help: "With load: take the place of the adapter of that name.")
@@ -109,7 +111,7 @@ struct RemoteOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
             "With --connect: adapters, stats, ping, drain, load NAME [PATH] or unload NAME.",
-            valueName: "operation"))
+            valueName: "operation"), completion: .operations)
     var operation: [String] = []
 
     func token() throws -> String? {

@@ -6,7 +6,7 @@ import FoundationEssentials
 
 extension Quantization: ExpressibleByArgument {}
 
-@main struct DoraPack: ParsableCommand {
+struct DoraPack: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dora-pack",
         abstract: "Write a base model as one file that dora-generate and dora-serve use where it lies.",
@@ -25,12 +25,12 @@ extension Quantization: ExpressibleByArgument {}
             Exit status: 0 success, 64 wrong usage, 65 bad data, 66 missing input, 70 internal error, \
             73 FILE cannot be written, 130 Ctrl-C.
             """,
-        version: Version.current)
+        version: Version.report)
 
     @Argument(
         help: ArgumentHelp(
             "A base model: a folder in the Hugging Face layout, a GGUF file, org/name[@revision] in the Hugging Face cache, or ollama:NAME[:TAG].",
-            valueName: "model"))
+            valueName: "model"), completion: .file())
     var model: String?
 
     @Option(help: "Quantize a 16- or 32-bit checkpoint as bitsandbytes would.")
@@ -39,13 +39,16 @@ extension Quantization: ExpressibleByArgument {}
     @Option(
         help: ArgumentHelp(
             "Tokenizer and chat template to pack in place of the model's: a folder or file that holds them, or an id.",
-            valueName: "path|id"))
+            valueName: "path|id"), completion: .file())
     var tokenizer: String?
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"))
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("The file to write.", valueName: "file"), completion: .file())
     var output: String?
 
-    @Option(help: ArgumentHelp("Compare every tensor of a packed file with its checksum.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Compare every tensor of a packed file with its checksum.", valueName: "file"),
+        completion: .file())
     var verify: String?
 
     @Option(help: "Threads to compute with. Default: the cores that this process may use.")

@@ -2,7 +2,7 @@ import ArgumentParser
 import DoraServe
 import FoundationEssentials
 
-@main struct DoraServe: AsyncParsableCommand {
+struct DoraServe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dora-serve",
         abstract:
@@ -29,7 +29,7 @@ import FoundationEssentials
             SIGTERM finishes what runs and exits with 0; a second one exits at once. Exit status: 0 success, \
             64 wrong usage, 65 bad data, 66 missing input, 69 cannot listen, 70 internal error.
             """,
-        version: Version.current)
+        version: Version.report)
 
     @OptionGroup(title: "Model") var model: ModelFlags
     @OptionGroup(title: "Adapters") var adapters: AdapterFlags
@@ -37,7 +37,9 @@ import FoundationEssentials
     @OptionGroup(title: "HTTP") var http: HTTPFlags
     @OptionGroup(title: "Limits") var limits: LimitFlags
 
-    @Option(help: ArgumentHelp("JSON file of options.", valueName: "file")) var config: String?
+    @Option(
+        help: ArgumentHelp("JSON file of options.", valueName: "file"),
+        completion: .file(extensions: ["json"])) var config: String?
 
     func run() async throws {
         ExitStatus.ignoreClosedPipes()

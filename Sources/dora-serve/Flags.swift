@@ -12,22 +12,32 @@ struct ModelFlags: ParsableArguments {
                 file in parts, any part. Default: $DORA_MODEL, else the \
                 base that the --adapter options name, else the demo model. An adapter that is loaded later has no say.
                 """,
-            valueName: "path|id"))
+            valueName: "path|id"), completion: .file())
     var model: String?
     @Option(
         help: ArgumentHelp(
-            "int8, nf4, nf4-double or fp4: quantize a 16- or 32-bit checkpoint.", valueName: "q"))
+            "int8, nf4, nf4-double or fp4: quantize a 16- or 32-bit checkpoint.", valueName: "q"),
+        completion: .list(["int8", "nf4", "nf4-double", "fp4"]))
     var quantize: String?
-    @Option(help: ArgumentHelp("How linear layers are stored: native, f32 or q8.", valueName: "w"))
+    @Option(
+        help: ArgumentHelp("How linear layers are stored: native, f32 or q8.", valueName: "w"),
+        completion: .list(["native", "f32", "q8"]))
     var weights: String?
-    @Option(help: ArgumentHelp("How adapted matrices are stored: auto, f32, q8 or q4.", valueName: "m"))
+    @Option(
+        help: ArgumentHelp("How adapted matrices are stored: auto, f32, q8 or q4.", valueName: "m"),
+        completion: .list(["auto", "f32", "q8", "q4"]))
     var merged: String?
-    @Option(help: ArgumentHelp("How the output head is stored: auto, native, q8 or q4.", valueName: "h"))
+    @Option(
+        help: ArgumentHelp("How the output head is stored: auto, native, q8 or q4.", valueName: "h"),
+        completion: .list(["auto", "native", "q8", "q4"]))
     var head: String?
     @Option(
-        help: ArgumentHelp("How finely integer weights see activations: auto, 8 or 16 bits.", valueName: "a"))
+        help: ArgumentHelp("How finely integer weights see activations: auto, 8 or 16 bits.", valueName: "a"),
+        completion: .list(["auto", "8", "16"]))
     var activations: String?
-    @Option(help: ArgumentHelp("How keys and values are cached: f16 or f32.", valueName: "k"))
+    @Option(
+        help: ArgumentHelp("How keys and values are cached: f16 or f32.", valueName: "k"),
+        completion: .list(["f16", "f32"]))
     var kv: String?
     @Option(
         help: ArgumentHelp(
@@ -36,12 +46,13 @@ struct ModelFlags: ParsableArguments {
     var speculate: String?
     @Option(
         help: ArgumentHelp(
-            "Chat template to use in place of the adapters' and the model's.", valueName: "file"))
+            "Chat template to use in place of the adapters' and the model's.", valueName: "file"),
+        completion: .file())
     var chatTemplate: String?
     @Option(
         help: ArgumentHelp(
             "Tokenizer and chat template to use in place of the model's: a folder or file that holds them, or an id.",
-            valueName: "path|id"))
+            valueName: "path|id"), completion: .file())
     var tokenizer: String?
     @Option(
         help: ArgumentHelp(
@@ -64,7 +75,7 @@ struct AdapterFlags: ParsableArguments {
                 + "org/name[@revision].",
             discussion:
                 "NAME=PATH*0.5+PATH is the sum of several LoRA adapters, each with a factor if given one.",
-            valueName: "[name=]path|id"))
+            valueName: "[name=]path|id"), completion: .directory)
     var adapter: [String] = []
     @Option(
         help: ArgumentHelp("Factor of what every --adapter changes. Default: 1.", valueName: "number"))
@@ -80,7 +91,8 @@ struct AdapterFlags: ParsableArguments {
             valueName: "form"))
     var adapterForm: String?
     @Option(
-        help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"))
+        help: ArgumentHelp("Folder whose adapters are loaded when a request names them.", valueName: "dir"),
+        completion: .directory)
     var adapterRoot: String?
     @Option(
         help: ArgumentHelp(
@@ -112,13 +124,18 @@ struct ConnectionFlags: ParsableArguments {
     var listen: [String] = []
     @Option(
         help: ArgumentHelp(
+            "Who may connect to Unix sockets, as chmod has it: 660 for the group, too. Default: 600.",
+            valueName: "mode"))
+    var socketMode: String?
+    @Option(
+        help: ArgumentHelp(
             "File with tokens, one in a line; a connection's first line, or each request over HTTP, must give one.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var tokenFile: String?
     @Option(
         help: ArgumentHelp(
             "File with the tokens of those who may load, unload and drain. Default: everybody who may ask.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var adminTokenFile: String?
     @Option(help: ArgumentHelp("Most connections. Default: 1024.", valueName: "n"))
     var maxConnections: String?
@@ -144,12 +161,14 @@ struct ConnectionFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "trace, debug (what warnings count), info, notice, warning, error or critical. Default: info.",
-            valueName: "level"))
+            valueName: "level"),
+        completion: .list(["trace", "debug", "info", "notice", "warning", "error", "critical"]))
     var logLevel: String?
 
     var values: [ServerOption: [String]] {
         [
-            .listen: listen, .tokenFile: list(tokenFile), .adminTokenFile: list(adminTokenFile),
+            .listen: listen, .socketMode: list(socketMode), .tokenFile: list(tokenFile),
+            .adminTokenFile: list(adminTokenFile),
             .maximumConnections: list(maxConnections),
             .maximumInFlight: list(maxInflight), .maximumLine: list(maxLine), .readTimeout: list(readTimeout),
             .idleTimeout: list(idleTimeout), .drainDelay: list(drainDelay),
@@ -188,7 +207,9 @@ struct HTTPFlags: ParsableArguments {
             "Where /metrics, /health and /ready are told to everybody, other machines too. Default: none.",
             valueName: "address"))
     var metricsListen: [String] = []
-    @Option(help: ArgumentHelp("Metrics also by vLLM's names, or not: vllm or none.", valueName: "names"))
+    @Option(
+        help: ArgumentHelp("Metrics also by vLLM's names, or not: vllm or none.", valueName: "names"),
+        completion: .list(["vllm", "none"]))
     var metricsCompat: String?
 
     var values: [ServerOption: [String]] {

@@ -6,14 +6,14 @@ import Testing
 
 /// The two programs together, as a user runs them.
 @Suite struct ProcessTests {
-    private static let repository = URL(filePath: TestServer.fixtures).deletingLastPathComponent()
+    static let repository = URL(filePath: TestServer.fixtures).deletingLastPathComponent()
         .deletingLastPathComponent().path
     private static let prompt =
         "Instruction: What is the sentiment of this news? Please choose an answer from {negative/neutral/positive}.\n"
         + "Input: Tarnholt Foods raises its full-year profit guidance\nAnswer: "
 
     /// Programs stand beside the test bundle, or beside the program that runs it.
-    private static func program(_ name: String) -> URL {
+    static func program(_ name: String) -> URL {
         let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
         return URL(filePath: bundle).deletingLastPathComponent().appending(path: name)
     }

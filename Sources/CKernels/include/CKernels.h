@@ -211,6 +211,9 @@ typedef struct {
 int dk_kernels_count(void);
 const dk_kernels *dk_kernels_at(int index);
 
+// Names of the instruction sets that this CPU has, of those that kernels ask for; NULL behind the last.
+const char *dk_cpu_feature(int index);
+
 // Cores that this process may use: its affinity mask, within the quota of its control group (v2).
 int dk_usable_cores(void);
 

@@ -37,4 +37,10 @@ package struct LoadProgress: Sendable {
     package let stage: String
     package let done: Int
     package let total: Int
+
+    package init(stage: String, done: Int, total: Int) {
+        self.stage = stage
+        self.done = done
+        self.total = total
+    }
 }

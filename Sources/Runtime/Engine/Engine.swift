@@ -1,7 +1,6 @@
 import Dispatch
 package import DoraLoader
 package import DoraTensor
-import Foundation
 
 /// One base, many adapters, many requests: the way into the thread that owns them all.
 ///
@@ -60,16 +59,13 @@ package final class Engine: Sendable {
             base.configuration, halfCache: options.halfCache, secondTerms: options.secondTerms,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
         let context = context
-        let thread = Thread {
+        try OwnThread.start {
             // Made on its own thread, the loop never leaves it.
             var loop = EngineLoop(
                 base: base, languages: languages, directory: directory, context: context, pass: pass,
                 options: options, queue: queue, inbox: inbox, compute: compute)
             loop.run()
         }
-        thread.name = "engine"
-        thread.stackSize = 8 << 20
-        thread.start()
     }
 
     deinit { inbox.send(.stop) }

@@ -1,5 +1,5 @@
 import DoraLoader
-import Foundation
+import DoraTensor
 
 /// An adapter's files, read.
 struct ReadAdapter: Sendable {
@@ -56,16 +56,18 @@ extension EngineLoop {
         let load = toRead.removeFirst()
         let (inbox, inventory, baseName, languages) = (inbox, base.inventory, base.name, languages)
         let isBaseRequired = base.isBaseRequired
-        Thread.detachNewThread {
-            let result: Result<ReadAdapter, EngineError>
-            do {
-                let adapter = try AdapterSum(load.folder).load(
-                    fitting: inventory, baseName: baseName, isBaseRequired: isBaseRequired)
-                result = .success(
-                    ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
-            } catch { result = .failure(EngineError(error)) }
-            inbox.send(.read(load.ticket, result))
-        }
+        do throws(ComputeError) {
+            try OwnThread.start {
+                let result: Result<ReadAdapter, EngineError>
+                do {
+                    let adapter = try AdapterSum(load.folder).load(
+                        fitting: inventory, baseName: baseName, isBaseRequired: isBaseRequired)
+                    result = .success(
+                        ReadAdapter(adapter: adapter, language: try languages.language(of: adapter)))
+                } catch { result = .failure(EngineError(error)) }
+                inbox.send(.read(load.ticket, result))
+            }
+        } catch { inbox.send(.read(load.ticket, .failure(EngineError(error)))) }
     }
 
     mutating func prepareMerge(_ ticket: AdapterRegistry.Ticket, _ result: Result<ReadAdapter, EngineError>) {

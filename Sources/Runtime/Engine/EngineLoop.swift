@@ -1,6 +1,5 @@
 import DoraLoader
 import DoraTensor
-import Foundation
 
 /// The engine's thread: takes messages, runs steps, and merges adapters between them.
 struct EngineLoop {

@@ -54,9 +54,8 @@ package enum Terminal {
         let width = 30
         let filled = progress.total > 0 ? width * progress.done / progress.total : width
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
-        let line = "\r\(progress.stage) [\(bar)] \(progress.done)/\(progress.total)"
-        let wipe = "\r" + String(repeating: " ", count: line.count + 8) + "\r"
-        _ = writeAll(progress.done == progress.total ? wipe : line, to: STDERR_FILENO)
+        let isDone = progress.done == progress.total
+        showStatus(isDone ? "" : "\(progress.stage) [\(bar)] \(progress.done)/\(progress.total)")
     }
 
     /// - Returns: the number of the error, if there is one.

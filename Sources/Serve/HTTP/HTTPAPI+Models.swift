@@ -1,6 +1,5 @@
 import DoraRuntime
 import DoraText
-import Foundation
 import HTTPTypes
 import Hummingbird
 
@@ -13,7 +12,7 @@ extension HTTPAPI {
             },
             HTTPRoute(method: .get, path: "/v1/models/**") { [listing] _, context in
                 // A served name may have a slash.
-                let id = context.parameters.getCatchAll().joined(separator: "/").removingPercentEncoding ?? ""
+                let id = context.parameters.getCatchAll().joined(separator: "/").percentDecoded ?? ""
                 guard let model = await listing.page().models.first(where: { $0.id == id }) else {
                     throw OpenAIError(
                         .notFound, "model_not_found", "there is no model \(id.quoted)", param: "model")

@@ -14,15 +14,21 @@ struct Listeners: Sendable {
     /// With their ports.
     var addresses: [SocketAddress] { open.compactMap { $0.channel.localAddress } }
 
-    /// - Parameter hasTokens: whether clients must show one, so that other machines may connect.
+    /// - Parameters:
+    ///   - hasTokens: whether clients must show one, so that other machines may connect.
+    ///   - socketMode: of Unix sockets.
     /// - Throws: `ListenProblem`; then nothing is listened on.
-    init(_ endpoints: [Endpoint], hasTokens: Bool, on group: MultiThreadedEventLoopGroup) async throws {
-        // Sockets in the file system are for this user alone; the server makes no other files.
+    init(
+        _ endpoints: [Endpoint], hasTokens: Bool, socketMode: UInt32 = 0o600,
+        on group: MultiThreadedEventLoopGroup
+    ) async throws {
+        // Sockets in the file system are for this user alone until they have their mode; the server makes no other files.
         umask(0o177)
         do {
             for endpoint in endpoints {
                 let channel = try await Self.listen(endpoint, hasTokens: hasTokens, on: group)
                 open.append((endpoint.address, channel))
+                try Self.setMode(socketMode, of: endpoint.address)
             }
         } catch {
             await close()
@@ -65,6 +71,11 @@ struct Listeners: Sendable {
         } catch let error as ListenProblem { throw error } catch {
             throw ListenProblem.failed(address, "\(error)")
         }
+    }
+
+    private static func setMode(_ mode: UInt32, of address: ListenAddress) throws(ListenProblem) {
+        guard case .unix(let path) = address, chmod(path, mode) != 0 else { return }
+        throw .failed(address, "its mode cannot be set: \(String(cString: strerror(errno)))")
     }
 
     /// Removes the socket of a server that is no more.

@@ -14,7 +14,7 @@ struct Lobby: Sendable {
     /// - Parameter maximumConnections: further ones are closed at once.
     /// - Throws: `ListenProblem`
     init(
-        _ settings: HTTPSettings, maximumConnections: Int, hasTokens: Bool,
+        _ settings: HTTPSettings, maximumConnections: Int, hasTokens: Bool, socketMode: UInt32,
         on group: MultiThreadedEventLoopGroup
     ) async throws {
         let guests = Guests(maximum: maximumConnections)
@@ -32,7 +32,7 @@ struct Lobby: Sendable {
                 Endpoint(
                     address: address.0, isHalfClosable: false, isGuarded: address.isGuarded,
                     open: { try door.open($0) })
-            }, hasTokens: hasTokens, on: group)
+            }, hasTokens: hasTokens, socketMode: socketMode, on: group)
     }
 
     func leading(to endpoints: [Endpoint]) -> Lobby {

@@ -2,7 +2,6 @@ import Configuration
 import DoraLoader
 import DoraText
 import FoundationEssentials
-import SystemPackage
 
 /// The options' values from where they were given: the command line, then the environment, then a file.
 struct OptionReader {
@@ -12,23 +11,30 @@ struct OptionReader {
     ///   - flags: from the command line, by option.
     ///   - file: a JSON object of options.
     /// - Throws: `LoadError` when the file cannot be read or has a key that is no option.
+    ///
+    /// The file is read here: swift-configuration's own reader would pull Foundation and its tables of all languages, thirty
+    /// megabytes, into the programs.
     init(flags: [ServerOption: [String]], environment: [String: String], file: String?) async throws {
-        var values: [AbsoluteConfigKey: ConfigValue] = [:]
-        for (option, texts) in flags where !texts.isEmpty {
-            values[AbsoluteConfigKey([option.rawValue])] = ConfigValue(.stringArray(texts), isSecret: false)
-        }
         var providers: [any ConfigProvider] = [
-            InMemoryProvider(name: "command line", values: values),
+            Self.provider("command line", flags),
             EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "dora"),
         ]
         if let file {
-            try Self.check(file)
-            providers.append(try await FileProvider<JSONSnapshot>(filePath: FilePath(file)))
+            providers.append(Self.provider("file", try Self.options(in: file)))
         }
         reader = ConfigReader(providers: providers)
     }
 
-    private static func check(_ file: String) throws(LoadError) {
+    private static func provider(_ name: String, _ options: [ServerOption: [String]]) -> InMemoryProvider {
+        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+        for (option, texts) in options where !texts.isEmpty {
+            values[AbsoluteConfigKey([option.rawValue])] = ConfigValue(.stringArray(texts), isSecret: false)
+        }
+        return InMemoryProvider(name: name, values: values)
+    }
+
+    private static func options(in file: String) throws(LoadError) -> [ServerOption: [String]] {
+        var options: [ServerOption: [String]] = [:]
         let fields = try JSONFields(parsing: MappedFile.contents(of: file, atMost: 1 << 20), file: file)
         for (key, value) in fields.object.members {
             guard let option = ServerOption(rawValue: key) else {
@@ -37,9 +43,11 @@ struct OptionReader {
                     advice: "write options as --help does, without the dashes")
             }
             switch value {
-            case .string, .number: continue
-            case .bool where option.isFlag: continue
-            case .array(let values) where values.allSatisfy({ $0.string != nil }): continue
+            case .string(let text): options[option] = [text]
+            case .number(let number): options[option] = [number.int.map { "\($0)" } ?? number.text]
+            case .bool(let flag) where option.isFlag: options[option] = [flag ? "true" : "false"]
+            case .array(let values) where values.allSatisfy({ $0.string != nil }):
+                options[option] = values.compactMap(\.string)
             default:
                 throw fields.mismatch(
                     key,
@@ -47,14 +55,12 @@ struct OptionReader {
                     value)
             }
         }
+        return options
     }
 
     /// All values of an option that may be given several times.
     func strings(_ option: ServerOption) -> [String] {
-        let key = ConfigKey([option.rawValue])
-        return reader.stringArray(forKey: key) ?? reader.string(forKey: key).map { [$0] }
-            ?? reader.int(forKey: key).map { ["\($0)"] } ?? reader.double(forKey: key).map { ["\($0)"] }
-            ?? reader.bool(forKey: key).map { ["\($0)"] } ?? []
+        reader.stringArray(forKey: ConfigKey([option.rawValue])) ?? []
     }
 
     func string(_ option: ServerOption) -> String? { strings(option).last }

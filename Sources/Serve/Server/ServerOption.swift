@@ -20,6 +20,7 @@ package enum ServerOption: String, CaseIterable, Sendable {
     case idleTimeout = "idle-timeout"
     case drainTimeout = "drain-timeout"
     case drainDelay = "drain-delay"
+    case socketMode = "socket-mode"
     case tokenFile = "token-file"
     case adminTokenFile = "admin-token-file"
     case http

@@ -10,6 +10,8 @@ package struct ServerSettings: Sendable {
     package var modelReason: String?
     package var engine = EngineSettings()
     package var addresses: [ListenAddress] = []
+    /// Who may connect to Unix sockets, as `chmod` has it.
+    package var socketMode: UInt32 = 0o600
     package var limits = ConnectionLimits()
     package var drainTimeout = Duration.seconds(30)
     package var drainDelay = Duration.zero
@@ -18,6 +20,7 @@ package struct ServerSettings: Sendable {
     /// The tokens' file, if its first line and quotes make a token's JSON.
     package var tokenFile: String?
     var logLevel = Logger.Level.info
+    var manager: ServiceManager?
 
     /// - Throws: `OptionProblem`, `LoadError`.
     package init(flags: [ServerOption: [String]], environment: [String: String], file: String?) async throws {
@@ -54,6 +57,11 @@ package struct ServerSettings: Sendable {
         addresses = try options.addresses(.listen)
         http = try HTTPSettings(options, model: base.path, adapters: engine.adapters.map(\.name))
         if addresses.isEmpty { addresses = [.standard] }
+        socketMode =
+            try options.value(.socketMode, "a mode like 660") { text in
+                UInt32(text, radix: 8).flatMap { $0 <= 0o777 && $0 & 0o600 == 0o600 ? $0 : nil }
+            } ?? socketMode
+        manager = ServiceManager(environment: environment)
         try readLimits(options)
         try readTokens(options)
         logLevel = try options.choice(.logLevel, as: Logger.Level.self) ?? logLevel

@@ -1,6 +1,5 @@
 import DoraLoader
 import DoraRuntime
-import Foundation
 import Logging
 import NIOCore
 import NIOPosix
@@ -39,7 +38,7 @@ package struct Serving: Sendable {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let lobby = try await Lobby(
             settings.http, maximumConnections: settings.limits.maximumConnections,
-            hasTokens: settings.admission.clients != nil, on: group)
+            hasTokens: settings.admission.clients != nil, socketMode: settings.socketMode, on: group)
         let phase = Mutex(Phase.loading(lobby))
         let listening = Task { await Self.listen(to: signals) { phase.withLock { $0 } } }
         defer { listening.cancel() }
@@ -61,8 +60,13 @@ package struct Serving: Sendable {
         let server = SocketServer(
             endpoints: endpoints.lines, early: lobby.leading(to: endpoints.overHTTP), state: state,
             drainDelay: settings.drainDelay,
-            drainTimeout: settings.drainTimeout, group: group,
-            whenListening: { announce($0, endpoints, hasTokenizer: base.languages.base.tokenizer != nil) })
+            drainTimeout: settings.drainTimeout, socketMode: settings.socketMode, group: group,
+            whenListening: { addresses in
+                announce(addresses, endpoints, hasTokenizer: base.languages.base.tokenizer != nil)
+                settings.manager?.tell(
+                    .ready(endpoints.announcements(addresses).joined(separator: ", ")))
+            },
+            whenStopping: { settings.manager?.tell(.stopping) })
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
@@ -82,18 +86,25 @@ package struct Serving: Sendable {
     /// The base with the adapters that were named: those must be right before anybody is answered.
     private func load() async throws -> (base: LoadedBase, engine: Engine) {
         // Beside the tasks, which have few threads: signals are listened to meanwhile.
+        settings.manager?.tell(.starting("loading \(settings.model.model)"))
         let base = try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread { [model = settings.model] in
-                continuation.resume(with: Result { try LoadedBase(model, progress: Terminal.show) })
-            }
+            do {
+                try OwnThread.start { [model = settings.model] in
+                    continuation.resume(with: Result { try LoadedBase(model, progress: Terminal.show) })
+                }
+            } catch { continuation.resume(throwing: error) }
         }
         for warning in base.warnings { logger.log(warning) }
         let engine = try settings.engine.engine(over: base) { [logger] in logger.log($0) }
-        for adapter in settings.engine.adapters {
+        let adapters = settings.engine.adapters
+        for (index, adapter) in adapters.enumerated() {
+            Terminal.show(LoadProgress(stage: "merging \(adapter.name)", done: index, total: adapters.count))
+            settings.manager?.tell(.starting("merging \(adapter.name)"))
             _ = try await withCheckedThrowingContinuation { continuation in
                 engine.load(AdapterOrder(name: adapter.name)) { continuation.resume(with: $0) }
             }
         }
+        Terminal.show(LoadProgress(stage: "merging", done: adapters.count, total: adapters.count))
         return (base, engine)
     }
 

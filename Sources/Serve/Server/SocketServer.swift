@@ -29,14 +29,19 @@ struct SocketServer: Service {
     /// How long it goes on as before once it has said that it is about to stop.
     var drainDelay = Duration.zero
     let drainTimeout: Duration
+    /// Of Unix sockets.
+    var socketMode: UInt32 = 0o600
     let group: MultiThreadedEventLoopGroup
     /// Called with the addresses that are listened on, ports included: the early ones come last.
     let whenListening: @Sendable ([SocketAddress]) -> Void
+    /// Called when it is told to stop.
+    var whenStopping: @Sendable () -> Void = {}
 
     func run() async throws {
         let listeners: Listeners
         do {
-            listeners = try await Listeners(endpoints, hasTokens: state.admission.clients != nil, on: group)
+            listeners = try await Listeners(
+                endpoints, hasTokens: state.admission.clients != nil, socketMode: socketMode, on: group)
         } catch {
             await early?.close()
             throw error
@@ -44,6 +49,7 @@ struct SocketServer: Service {
         early?.open()
         whenListening(listeners.addresses + (early?.addresses ?? []))
         try? await gracefulShutdown()
+        whenStopping()
         if !state.isHurried, drainDelay > .zero {
             state.announceDrain()
             state.logger.info("about to drain", metadata: ["seconds": "\(drainDelay.seconds)"])

@@ -1,0 +1,3 @@
+import DoraGenerateCommand
+
+await GenerateProgram.main()

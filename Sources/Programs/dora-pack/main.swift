@@ -1,0 +1,3 @@
+import DoraPackCommand
+
+PackProgram.main()

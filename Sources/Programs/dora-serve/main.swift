@@ -1,0 +1,3 @@
+import DoraServeCommand
+
+await ServeProgram.main()

@@ -1,0 +1,7 @@
+import ArgumentParser
+
+/// The way in, for a program of this command alone and for one of several.
+package enum PackProgram {
+    /// - Parameter arguments: without the program's name; nil for those of this process.
+    package static func main(_ arguments: [String]? = nil) { DoraPack.main(arguments) }
+}
