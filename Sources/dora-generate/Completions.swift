@@ -63,12 +63,9 @@ private struct CommandLineWords {
 
     /// None if there is no server: a completion has nobody to complain to.
     func adapterNames() async -> [String] {
-        guard let text = value(of: "--connect"), let address = try? ListenAddress(text) else { return [] }
-        var remote = RemoteOptions()
-        remote.tokenFile = value(of: "--token-file")
-        guard let token = try? remote.token(),
-            let (_, last) = try? await ServerClient(address, token: token).perform(OperationLine("adapters"))
+        guard let text = value(of: "--connect"), let addresses = try? ListenAddress.list(text),
+            let token = try? RemoteOptions.token(in: value(of: "--token-file"))
         else { return [] }
-        return last["result"]?.object?["adapters"]?.array?.compactMap { $0.object?["name"]?.string } ?? []
+        return (try? await ServerPool(addresses, token: token).adapterNames()) ?? []
     }
 }

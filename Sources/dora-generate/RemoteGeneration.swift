@@ -114,8 +114,10 @@ struct RemoteOptions: ParsableArguments {
             valueName: "operation"), completion: .operations)
     var operation: [String] = []
 
-    func token() throws -> String? {
-        try tokenFile.map { path in
+    func token() throws -> String? { try Self.token(in: tokenFile) }
+
+    static func token(in file: String?) throws -> String? {
+        try file.map { path in
             let text = String(decoding: try MappedFile.contents(of: path, atMost: 4096), as: UTF8.self)
             return String(text.reversed().drop { $0.isWhitespace }.reversed())
         }

@@ -14,7 +14,7 @@ struct Lobby: Sendable {
     /// - Parameter maximumConnections: further ones are closed at once.
     /// - Throws: `ListenProblem`
     init(
-        _ settings: HTTPSettings, maximumConnections: Int, hasTokens: Bool, socketMode: UInt32,
+        _ settings: HTTPSettings, maximumConnections: Int, hasTokens: Bool, socketMode: UInt32 = 0o600,
         on group: MultiThreadedEventLoopGroup
     ) async throws {
         let guests = Guests(maximum: maximumConnections)
