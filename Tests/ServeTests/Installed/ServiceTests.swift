@@ -66,7 +66,7 @@ import Glibc
         while let next = heard.last, !next.hasPrefix("READY=1"), let message = manager.next() {
             heard.append(message)
         }
-        #expect(heard.first?.hasPrefix("STATUS=loading /") == true)
+        #expect(heard.first?.hasPrefix("STATUS=loading ") == true)
         #expect(heard.dropFirst().first == "STATUS=merging topic")
         // Whoever is told so can connect.
         #expect(heard.last == "READY=1\nSTATUS=listening on unix:\(folder.appending(path: "s").path)")
