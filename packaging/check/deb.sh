@@ -48,8 +48,8 @@ in_root "$root" sh -c 'man dora-serve | head -n 1'
 echo "== a CPU without AVX2 answers the same bytes"
 cp "$(command -v qemu-x86_64-static)" "$root/check/qemu"
 ask='printf "Input: the board is ordered to pay damages by a jury\nAnswer: " | $RUN /usr/bin/dora-generate --adapter /usr/share/dora/models/adapters/topic --max-tokens 12 --ignore-eos --json --logprobs 5'
-plain=$(in_root "$root" sh -c "RUN=; $ask" | sed 's/"timing":{[^}]*}//; s/"[a-z_]*_seconds":[0-9.e-]*//g')
-old=$(in_root "$root" sh -c "RUN='/check/qemu -cpu Nehalem'; $ask" | sed 's/"timing":{[^}]*}//; s/"[a-z_]*_seconds":[0-9.e-]*//g')
+plain=$(in_root "$root" sh -c "RUN=; $ask" | sed 's/"timing":{[^}]*}//; s/"accepted_tokens":[0-9]*,//; s/"[a-z_]*_seconds":[0-9.e-]*//g')
+old=$(in_root "$root" sh -c "RUN='/check/qemu -cpu Nehalem'; $ask" | sed 's/"timing":{[^}]*}//; s/"accepted_tokens":[0-9]*,//; s/"[a-z_]*_seconds":[0-9.e-]*//g')
 in_root "$root" /check/qemu -cpu Nehalem /usr/bin/dora --version | sed 's/^/  /'
 [ -n "$plain" ] && [ "$plain" = "$old" ] || fail "the answers differ: $plain, $old"
 echo "  $(printf %s "$plain" | cksum) both times"

@@ -6,6 +6,7 @@ package struct Reply: Encodable, Sendable {
     package struct Usage: Encodable, Sendable {
         let prompt_tokens: Int
         let completion_tokens: Int
+        let accepted_tokens: Int
         let total_tokens: Int
     }
 
@@ -77,6 +78,7 @@ package struct Reply: Encodable, Sendable {
         try container.encode(
             Usage(
                 prompt_tokens: promptTokens, completion_tokens: generated,
+                accepted_tokens: completion.acceptedTokens,
                 total_tokens: promptTokens + generated),
             forKey: .usage)
         try container.encode(timing, forKey: .timing)
