@@ -1,7 +1,7 @@
 """What a request costs a core, by the lengths of prompt and answer:  python3 Benchmarks/capacity.py MODEL ADAPTER
 
 MODEL and ADAPTER are folders, as random_model.py makes them. CLIENTS clients ask at once, each with a prompt that shares
-nothing with others and for an adapter of its own (copies of ADAPTER, merged each on its own) or, "one adapter", all for the
+nothing with others and for an adapter of its own (copies of ADAPTER, merged or factored each on its own) or, "one adapter", all for the
 same. Counted is the server's processor time, with one thread that never waits, so that neighbours on the machine disturb
 little. A line of least squares through all rows says what a token of a prompt and of an answer costs, and how far the
 formula is from each row. Standard library only.
@@ -45,6 +45,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("adapter")
+    parser.add_argument("--form", default="merged", choices=["merged", "factored"], help="how the adapters act")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--bin", default=os.path.join(os.path.dirname(__file__), "../.build/release"))
     parser.add_argument("--out", help="file for the figures (JSON)")
@@ -55,7 +56,8 @@ def main():
         shutil.copytree(args.adapter, f"{folder}/root/{name}")
     path, result = f"{folder}/socket", {}
     server = subprocess.Popen([f"{args.bin}/dora-serve", "--model", args.model, "--adapter-root", f"{folder}/root",
-                               "--listen", f"unix:{path}", "--log-level", "error", "--threads", "1"],
+                               "--adapter-form", args.form, "--listen", f"unix:{path}", "--log-level", "error",
+                               "--threads", "1"],
                               stdout=subprocess.PIPE)
     try:
         server.stdout.readline()
@@ -65,7 +67,7 @@ def main():
             control.ask(op="load", name=name)
             merges.append(processor_seconds(server) - before)
         result["merge"] = statistics.median(merges)
-        print(f"Merging an adapter: {result['merge']:.2f} s of a core. {args.clients} requests at once.\n")
+        print(f"Loading an adapter, {args.form}: {result['merge']:.2f} s of a core. {args.clients} requests at once.\n")
         for title, adapters in (("one adapter", names[:1] * args.clients), ("an adapter each", names)):
             rows = []
             for length, new in LENGTHS:

@@ -26,6 +26,37 @@ def bars(groups, label=130):
             f'font-size="13"><rect width="100%" height="100%" fill="white"/>{"".join(rows)}</svg>\n')
 
 
+def lines(title, below, series):
+    """Lines over powers of two: (name, [(x, y)]), y from 0 to what is most; each line's name at its end."""
+    xs = sorted({x for _, points in series for x, _ in points})
+    most = max(1.0, max(y for _, points in series for _, y in points))
+    left, top, width, height = 50, 40, 420, 260
+
+    def place(x, y):
+        return left + width * xs.index(x) / max(1, len(xs) - 1), top + height * (1 - y / most)
+
+    parts = [f'<text x="{left}" y="22" font-weight="bold">{title}</text>']
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        y = place(xs[0], tick)[1]
+        parts.append(f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+                     f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    parts += [f'<text x="{place(x, 0)[0]:.1f}" y="{top + height + 18}" text-anchor="middle">{x}</text>' for x in xs]
+    parts.append(f'<text x="{left + width / 2}" y="{top + height + 38}" text-anchor="middle">{below}</text>')
+    ends = []
+    for (name, points), color in zip(series, COLORS):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
+        x, y = place(*points[-1])
+        # Names do not stand on one another.
+        while any(abs(y - other) < 15 for other in ends):
+            y += 3
+        ends.append(y)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>'
+                     f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" fill="{color}">{name}</text>')
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 160}" height="{top + height + 50}" '
+            f'font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="white"/>{"".join(parts)}'
+            f'</svg>\n')
+
+
 def serving(result):
     def clients(key):
         return [(f"{n} client{'s' * (n != '1')}", 1e3 * v[key], f"{1e3 * v[key]:.0f} ms")

@@ -8,6 +8,7 @@ extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
 extension StorageOptions.Merged: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
+extension StorageOptions.Form: ExpressibleByArgument {}
 extension ModelSettings.Cache: ExpressibleByArgument {}
 extension ModelSettings.Activations: ExpressibleByArgument {}
 
@@ -27,6 +28,7 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
     @Option var weights: StorageOptions.Weights = .native
     @Option var merged: StorageOptions.Merged = .auto
     @Option var head: StorageOptions.Head = .auto
+    @Option var adapterForm: StorageOptions.Form = .auto
     @Option var activations: ModelSettings.Activations = .auto
     @Option var kv: ModelSettings.Cache?
     @Flag(help: "Compare with the F32 arithmetic on the weights as they are stored, not on the base's V.")
@@ -40,7 +42,7 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
     func run() throws {
         var settings = ModelSettings(
             model: model, adapter: adapter, quantization: quantize,
-            storage: StorageOptions(weights: weights, merged: merged, head: head), cache: kv,
+            storage: StorageOptions(weights: weights, merged: merged, head: head, form: adapterForm), cache: kv,
             activations: activations)
         let stored = try LoadedModel(settings)
         if !asStored {

@@ -10,6 +10,7 @@ struct LinearFactoring {
     private let update: LowRankUpdate
     private let rows: LowRankRows?
     private let isHalf: Bool
+    private let isFinite: Bool
     private var scales: [Float] = []
     private var tile = 0
     private var zeroRows = 0
@@ -31,6 +32,7 @@ struct LinearFactoring {
         self.source = source
         self.update = update
         self.isHalf = isHalf
+        isFinite = update.isFinite
         rows = update.hasMagnitude ? update.lowRankRows(columns: source.columns) : nil
         if update.hasMagnitude { scales = [Float](repeating: 1, count: source.rows) }
     }
@@ -46,7 +48,7 @@ struct LinearFactoring {
     /// - Returns: the part, when none is left.
     mutating func step(on compute: Compute) throws(ComputeError) -> Result? {
         let tileCount = source.rows.roundedUp(to: PackedMatrix.tileRows) / PackedMatrix.tileRows
-        var isBroken = !update.isFinite
+        var isBroken = !isFinite
         if let rows, !isBroken {
             let count = max(
                 Self.stepElements / max(1, PackedMatrix.tileRows * source.columns), 4 * compute.threads)
