@@ -122,7 +122,7 @@ dist:
 
 # Each of them in a clean Debian root or a fresh virtual environment (Debian, as root; installs what it needs).
 check-dist: dist
-	@scripts/install-dependencies.sh debootstrap lintian qemu-user-static python3-venv
+	@scripts/install-dependencies.sh debootstrap lintian qemu-user-static systemd-container python3-venv
 	packaging/check/deb.sh
 	packaging/check/wheel.sh
 

@@ -42,6 +42,7 @@ echo "== systemd"
 # Every program and manual that the unit names is there; and what it may do is little.
 in_root "$root" systemd-analyze verify dora.service
 in_root "$root" systemd-analyze security --offline=yes --threshold=25 dora.service | tail -n 1
+"$here/service.sh" "$root"
 
 echo "== a CPU without AVX2 answers the same bytes"
 cp "$(command -v qemu-x86_64-static)" "$root/check/qemu"
