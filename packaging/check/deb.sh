@@ -1,19 +1,17 @@
 #!/bin/sh
-# The Debian package and the tarball in a clean root: installed, run, on an old CPU too, removed.
+# deb.sh ROOT: the Debian package and the tarball in a clean Debian root: installed, run, on an old CPU too, removed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 dist=$here/../../dist
 . "$here/root.sh"
 work=$(mktemp -d)
-root=${DORA_CHECK_ROOT:-$work/root}
+root=$1
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 echo "== lintian"
 lintian --fail-on error --allow-root "$dist"/dora_*.deb
 
-echo "== a clean Debian root"
-[ -e "$root/etc/debian_version" ] || make_root "$root"
 mkdir -p "$root/check"
 cp "$here/answers.sh" "$dist"/dora_*.deb "$dist"/dora-*-linux-*.tar.gz "$root/check/"
 in_root "$root" apt-get update -qq
