@@ -19,7 +19,7 @@ in_root "$root" apt-get update -qq
 in_root "$root" dpkg --purge dora >/dev/null 2>&1 || true
 # What apt itself brings, and what the package needs, is not the package's.
 in_root "$root" apt-get install -y -qq --no-install-recommends man-db adduser systemd >/dev/null
-files() { (cd "$root" && find . -xdev -path ./proc -prune -o -path ./dev -prune -o -path ./check -prune -o -print | sort); }
+files() { (cd "$root" && find . -xdev -path ./proc -prune -o -path ./dev -prune -o -path ./run -prune -o -path ./check -prune -o -print | sort); }
 
 echo "== the tarball, before any library is there"
 in_root "$root" sh -c 'cd /check && mkdir -p "/opt/a folder" && tar -xzf dora-*-linux-*.tar.gz -C "/opt/a folder" --strip-components=1'
