@@ -78,4 +78,29 @@ extension Compute {
             kernels.pointee.widen(start, Int64(count), false, x)
         }
     }
+
+    /// What `lookUp` rounds to.
+    package enum Rounding: Sendable {
+        case none, half, brain
+    }
+
+    /// out[i] = values[indices[i]] * scales[i / block], rounded.
+    /// - Parameters:
+    ///   - indices: `[count]`, of which four bits count.
+    ///   - values: 16 of them.
+    ///   - scales: one for each block, the last of which may be shorter.
+    package func lookUp(
+        _ indices: UnsafePointer<UInt8>, count: Int, values: [Float], scales: UnsafePointer<Float>,
+        block: Int,
+        rounding: Rounding, into out: UnsafeMutablePointer<Float>
+    ) {
+        precondition(values.count == 16 && block > 0)
+        let target =
+            switch rounding {
+            case .none: DK_UNROUNDED
+            case .half: DK_TO_HALF
+            case .brain: DK_TO_BRAIN
+            }
+        kernels.pointee.look_up(indices, Int64(count), values, scales, Int64(block), target, out)
+    }
 }

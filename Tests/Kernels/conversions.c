@@ -46,6 +46,26 @@ static void halves(const dk_kernels *k) {
     free(bits), free(floats);
 }
 
+// Indices of all widths by levels of every kind, as wide as they are and rounded.
+static void look_up(const dk_kernels *k) {
+    static const float scales[] = {1, 0.37f, -3, 1e-7f, 1e-39f, 60000, 70000, 3e38f, 0};
+    noise n = {4};
+    for (int count = 1; count < 400; count += count < 70 ? 1 : 13)
+        for (int block = 16; block <= 128; block *= 2) {
+            uint8_t *indices = poisoned((size_t)count);
+            float *out = poisoned(sizeof(float) * (size_t)count), *values = noise_floats(&n, 16, 1);
+            float *factors = poisoned(sizeof(float) * (size_t)((count + block - 1) / block));
+            for (int i = 0; i < count; i++) indices[i] = (uint8_t)noise_bits(&n);
+            for (int i = 0; i * block < count; i++) factors[i] = scales[noise_bits(&n) % 9];
+            values[15] = extremes[count % extremes_count];
+            for (int target = DK_UNROUNDED; target <= DK_TO_BRAIN; target++) {
+                k->look_up(indices, count, values, factors, block, (dk_target)target, out);
+                record_floats(out, count, "look up %d in blocks of %d, rounded %d", count, block, target);
+            }
+            free(indices), free(out), free(values), free(factors);
+        }
+}
+
 // The codes themselves lie as a table's products want them: multiplied by ones on a diagonal they show.
 static void record_codes(const dk_kernels *k, const dk_activations *a, const char *what) {
     const int64_t columns = a->columns, rows = columns < 200 ? columns : 200, tiles = (rows + DK_ROWS - 1) / DK_ROWS;
@@ -96,6 +116,7 @@ static void quantize(const dk_kernels *k, const float *x, int tokens, int column
 
 void run_conversions(const dk_kernels *k) {
     halves(k);
+    look_up(k);
     noise n = {3};
     static const int widths[] = {1, 3, 15, 16, 17, 31, 33, 63, 64, 65, 100, 172, 2048};
     static const float scales[] = {1, 1e-30f, 1e-36f, 1e-38f, 1e-42f, 1e30f, 3e38f, 3.4e38f, 0};

@@ -145,6 +145,13 @@ typedef struct {
     float least;   // likewise, but for rows of zeros
 } dk_change;
 
+// What floats are rounded to.
+typedef enum {
+    DK_UNROUNDED,
+    DK_TO_HALF,
+    DK_TO_BRAIN,
+} dk_target;
+
 typedef struct {
     const char *name;
     // Fills in the codes of the DK_GROUP (or, at the end, fewer) tokens of a group.
@@ -205,6 +212,9 @@ typedef struct {
     // IEEE half (or bfloat16, if `brain`) to float, and float to IEEE half.
     void (*widen)(const uint16_t *x, int64_t count, bool brain, float *out);
     void (*halve)(const float *x, int64_t count, uint16_t *out);
+    // out[i] = values[indices[i]] * scales[i / block], rounded; 16 values, indices of one byte each.
+    void (*look_up)(const uint8_t *indices, int64_t count, const float *values, const float *scales, int64_t block,
+                    dk_target target, float *out);
 } dk_kernels;
 
 // The tables that this CPU can run, best first; the last is the portable one.

@@ -79,16 +79,12 @@ package struct PackedWeights: WeightSource {
             codeRounding.round(out, count: PackedMatrix.tileRows * columns, on: compute)
             return
         }
-        let blocks = columns / FourBitWeights.kernelBlock
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: PackedMatrix.tileRows * columns) { indices in
             guard let indices = indices.baseAddress else { return }
             let scales = blockScales(tile: tile, indices: indices, on: compute)
-            for block in 0..<PackedMatrix.tileRows * blocks {
-                let first = block * FourBitWeights.kernelBlock
-                fourBit.decode(
-                    indices + first, count: FourBitWeights.kernelBlock, scale: scales[block],
-                    into: out + first)
-            }
+            fourBit.decode(
+                indices, count: PackedMatrix.tileRows * columns, scales: scales,
+                block: FourBitWeights.kernelBlock, into: out, on: compute)
         }
     }
 

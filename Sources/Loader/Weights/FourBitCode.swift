@@ -70,24 +70,21 @@ package struct FourBitValues: Sendable, Equatable {
         self.elementType = Self.types.contains(elementType) ? elementType : .f32
     }
 
-    /// Decodes indices that share a scale.
+    /// Decodes indices, one a byte, of blocks with a scale each; the last block may be shorter.
     func decode(
-        _ indices: UnsafePointer<UInt8>, count: Int, scale: Float, into out: UnsafeMutablePointer<Float>
+        _ indices: UnsafePointer<UInt8>, count: Int, scales: UnsafePointer<Float>, block: Int,
+        into out: UnsafeMutablePointer<Float>, on compute: Compute
     ) {
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { levels in
-            guard let levels = levels.baseAddress else { return }
-            code.values.withUnsafeBufferPointer { values in
-                for index in values.indices.prefix(16) { levels[index] = rounded(values[index] * scale) }
-            }
-            for index in 0..<count { out[index] = levels[Int(indices[index] & 15)] }
-        }
+        compute.lookUp(
+            indices, count: count, values: code.values, scales: scales, block: block, rounding: rounding,
+            into: out)
     }
 
-    private func rounded(_ value: Float) -> Float {
+    private var rounding: Compute.Rounding {
         switch elementType {
-        case .bf16: value.roundedToBrain
-        case .f16: Float(Float16(value))
-        default: value
+        case .bf16: .brain
+        case .f16: .half
+        default: .none
         }
     }
 }

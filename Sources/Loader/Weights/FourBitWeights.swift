@@ -40,11 +40,34 @@ package struct FourBitWeights: WeightSource {
 
     package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         let wanted = rows.lowerBound * columns..<rows.upperBound * columns
+        let values = values
+        if decode(wholeBlocks: wanted, by: values, into: out, on: compute) { return }
         readBlocks(of: wanted, on: compute) { elements, indices, scale in
-            values.decode(
-                indices, count: elements.count, scale: scale,
-                into: out + (elements.lowerBound - wanted.lowerBound))
+            withUnsafePointer(to: scale) {
+                values.decode(
+                    indices, count: elements.count, scales: $0, block: elements.count,
+                    into: out + (elements.lowerBound - wanted.lowerBound), on: compute)
+            }
         }
+    }
+
+    /// All in one go, where blocks begin and end with the elements and lie in the checkpoint.
+    private func decode(
+        wholeBlocks wanted: Range<Int>, by values: FourBitValues, into out: UnsafeMutablePointer<Float>,
+        on compute: Compute
+    ) -> Bool {
+        guard case .stored(let packed) = indices, wanted.lowerBound.isMultiple(of: blockSize),
+            wanted.count.isMultiple(of: blockSize), !wanted.isEmpty,
+            let scales = scales.values(
+                of: wanted.lowerBound / blockSize..<wanted.upperBound / blockSize)
+        else { return false }
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: wanted.count) { buffer in
+            guard let buffer = buffer.baseAddress else { return }
+            packed.withBytes { Self.unpack($0, elements: wanted, into: buffer) }
+            values.decode(
+                buffer, count: wanted.count, scales: scales, block: blockSize, into: out, on: compute)
+        }
+        return true
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
