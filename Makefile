@@ -120,11 +120,11 @@ check-ray: build
 dist:
 	@packaging/dist.sh
 
-# Each of them in a clean Debian root or a fresh virtual environment (Debian, as root; installs what it needs).
+# Each of them in a clean Debian root or a fresh virtual environment, the image's steps too (Debian, as root; installs what
+# it needs).
 check-dist: dist
-	@scripts/install-dependencies.sh debootstrap lintian qemu-user-static systemd python3-venv
-	packaging/check/deb.sh
-	packaging/check/wheel.sh
+	@scripts/install-dependencies.sh debootstrap lintian qemu-user-static systemd-container python3-venv
+	packaging/check/run.sh
 
 # The dashboard's queries, asked of a Prometheus that scrapes a server.
 check-dashboard: build

@@ -11,12 +11,17 @@ arch=$(uname -m)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
-scripts/install-dependencies.sh libsentencepiece-dev pkg-config binutils patchelf debhelper python3 xz-utils
-
 # Programs that share what most of their size is are one, behind each of their names.
 names="dora-generate dora-pack dora-serve"
 programs=dora
-! grep -q 'executable(name: "dora-export"' Package.swift || programs="dora dora-export"
+libraries=libsentencepiece-dev
+if grep -q 'executable(name: "dora-export"' Package.swift; then
+    programs="dora dora-export"
+    libraries="$libraries libopenblas-dev"
+fi
+# shellcheck disable=SC2086 # names of packages
+scripts/install-dependencies.sh $libraries pkg-config binutils patchelf debhelper python3 xz-utils
+
 if [ -z "${PROGRAMS:-}" ]; then
     for program in $programs; do
         swift build -c release --static-swift-stdlib --scratch-path "${SCRATCH:-.build-dist}" --product "$program"

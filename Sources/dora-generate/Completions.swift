@@ -63,9 +63,10 @@ private struct CommandLineWords {
 
     /// None if there is no server: a completion has nobody to complain to.
     func adapterNames() async -> [String] {
-        guard let text = value(of: "--connect"), let addresses = try? ListenAddress.list(text),
-            let token = try? RemoteOptions.token(in: value(of: "--token-file"))
+        guard let text = value(of: "--connect"), let addresses = try? ListenAddress.list(text)
         else { return [] }
+        // Nil without the option, too; who wants a token then refuses.
+        let token = try? RemoteOptions.token(in: value(of: "--token-file"))
         return (try? await ServerPool(addresses, token: token).adapterNames()) ?? []
     }
 }

@@ -61,8 +61,9 @@ def main(programs: Path, models: Path) -> None:
         running = []
         try:
             running.append(subprocess.Popen(
-                [programs / "dora-serve", "--adapter-root", models / "adapters", "--listen", f"unix:{folder}/sock",
-                 "--metrics-listen", f"tcp:127.0.0.1:{metrics}", "--log-level", "error"], stdout=subprocess.DEVNULL))
+                [programs / "dora-serve", "--model", models / "base", "--adapter-root", models / "adapters",
+                 "--listen", f"unix:{folder}/sock", "--metrics-listen", f"tcp:127.0.0.1:{metrics}",
+                 "--log-level", "error"], stdout=subprocess.DEVNULL))
             Path(folder, "prometheus.yml").write_text(
                 configuration.replace("dora:9464", f"127.0.0.1:{metrics}").replace("5s", "1s"))
             subprocess.run(["promtool", "check", "config", f"{folder}/prometheus.yml"], check=True, stdout=subprocess.DEVNULL)

@@ -1,34 +1,25 @@
 #!/bin/sh
-# The Debian package and the tarball in a clean root: installed, run, on an old CPU too, removed.
+# deb.sh ROOT: the Debian package and the tarball in a clean Debian root: installed, run, on an old CPU too, removed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 dist=$here/../../dist
 . "$here/root.sh"
 work=$(mktemp -d)
-root=${DORA_CHECK_ROOT:-$work/root}
+root=$1
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 echo "== lintian"
-lintian --fail-on error --no-tag-display-limit "$dist"/dora_*.deb
+lintian --fail-on error --allow-root "$dist"/dora_*.deb
 
-echo "== systemd"
-tree=$work/tree
-dpkg-deb -x "$dist"/dora_*.deb "$tree"
-unit=$tree/lib/systemd/system/dora.service
-# Every program and manual that the unit names, from the package.
-systemd-analyze verify --man=no --root="$tree" dora.service 2>"$work/verify" || true
-! grep -i 'dora' "$work/verify" || fail "systemd-analyze verify"
-systemd-analyze security --offline=yes --threshold=25 "$unit" | tail -n 1
-
-echo "== a clean Debian root"
-[ -e "$root/etc/debian_version" ] || make_root "$root"
 mkdir -p "$root/check"
 cp "$here/answers.sh" "$dist"/dora_*.deb "$dist"/dora-*-linux-*.tar.gz "$root/check/"
 in_root "$root" apt-get update -qq
+# A root that was given may have seen another package before.
+in_root "$root" dpkg --purge dora >/dev/null 2>&1 || true
 # What apt itself brings, and what the package needs, is not the package's.
-in_root "$root" apt-get install -y -qq --no-install-recommends man-db adduser >/dev/null
-files() { (cd "$root" && find . -xdev -path ./proc -prune -o -path ./dev -prune -o -path ./check -prune -o -print | sort); }
+in_root "$root" apt-get install -y -qq --no-install-recommends man-db adduser systemd >/dev/null
+files() { (cd "$root" && find . -xdev -path ./proc -prune -o -path ./dev -prune -o -path ./run -prune -o -path ./check -prune -o -print | sort); }
 
 echo "== the tarball, before any library is there"
 in_root "$root" sh -c 'cd /check && mkdir -p "/opt/a folder" && tar -xzf dora-*-linux-*.tar.gz -C "/opt/a folder" --strip-components=1'
@@ -45,11 +36,19 @@ in_root "$root" sh /check/answers.sh /usr/bin /usr/share/dora/models
 in_root "$root" sh -c 'man dora-serve | head -n 1'
 [ "$(in_root "$root" getent group dora | cut -d: -f1)" = dora ] || fail "there is no group dora"
 
+echo "== systemd"
+# Every program and manual that the unit names is there; and what it may do is little.
+in_root "$root" systemd-analyze verify dora.service
+in_root "$root" systemd-analyze security --offline=yes --threshold=25 dora.service | tail -n 1
+"$here/service.sh" "$root"
+
 echo "== a CPU without AVX2 answers the same bytes"
 cp "$(command -v qemu-x86_64-static)" "$root/check/qemu"
 ask='printf "Input: the board is ordered to pay damages by a jury\nAnswer: " | $RUN /usr/bin/dora-generate --adapter /usr/share/dora/models/adapters/topic --max-tokens 12 --ignore-eos --json --logprobs 5'
-plain=$(in_root "$root" sh -c "RUN=; $ask" | sed 's/"timing":{[^}]*}//; s/"accepted_tokens":[0-9]*,//; s/"[a-z_]*_seconds":[0-9.e-]*//g')
-old=$(in_root "$root" sh -c "RUN='/check/qemu -cpu Nehalem'; $ask" | sed 's/"timing":{[^}]*}//; s/"accepted_tokens":[0-9]*,//; s/"[a-z_]*_seconds":[0-9.e-]*//g')
+# But for how long it took, and what was guessed right.
+answer() { in_root "$root" sh -c "RUN='$1'; $ask" | sed -E 's/"timing":\{[^}]*\}//; s/"([a-z_]+_seconds?|accepted_tokens)":[0-9.e-]+//g'; }
+plain=$(answer '')
+old=$(answer '/check/qemu -cpu Nehalem')
 in_root "$root" /check/qemu -cpu Nehalem /usr/bin/dora --version | sed 's/^/  /'
 [ -n "$plain" ] && [ "$plain" = "$old" ] || fail "the answers differ: $plain, $old"
 echo "  $(printf %s "$plain" | cksum) both times"

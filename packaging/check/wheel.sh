@@ -18,8 +18,12 @@ print('  $module:', found.attempted, 'examples,', found.failed, 'failed')
 sys.exit(found.failed > 0 or found.attempted == 0)"
 done
 clean "$work/venv/bin/python" "$here/client.py"
-if command -v mypy >/dev/null; then mypy --strict -p dora_serve --python-executable "$work/venv/bin/python"; fi
+echo "== its types"
+python3 -m venv "$work/types"
+"$work/types/bin/pip" install --quiet mypy
+"$work/types/bin/mypy" --strict -p dora_serve --python-executable "$work/venv/bin/python"
 echo "== uninstalled"
 clean "$work/venv/bin/pip" uninstall --quiet --yes dora-serve
-left=$(find "$work/venv" -iname '*dora*' | head)
+# pip leaves folders of data behind, empty.
+left=$(find "$work/venv" -ipath '*dora*' ! -type d | head)
 [ -z "$left" ] || { echo "left behind: $left" >&2; exit 1; }
