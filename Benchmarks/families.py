@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every dense family's decoding beside a Llama's: how much of the memory bandwidth each gets.
 
-    python3 Benchmarks/families.py [--families REGEX] [--rounds 3] [--bin .build/release]
+    python3 Benchmarks/families.py [--families REGEX] [--rounds 3] [--threads N] [--bin .build/release]
 
 Writes a random model of one shape for each family (about 140 MB of int8 linear layers), and measures it and the Llama in
 turn. The ratio is of bytes a second, so that families with more matrices a layer, or fewer, compare. Needs the packages
@@ -57,10 +57,10 @@ def write(name, family, folder):
     model.save_pretrained(folder)
 
 
-def measure(binary, folder):
+def measure(binary, folder, threads):
     """Bytes a second of a step with one sequence."""
     done = subprocess.run(
-        [binary, "--model", folder, "--quantize", "int8", "--rounds", "3", "--steps", "12", "--contexts", "128"],
+        [binary, "--model", folder, "--quantize", "int8", "--rounds", "3", "--steps", "12", "--contexts", "128", *threads],
         capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{folder}: {done.stderr}")
@@ -73,7 +73,9 @@ def main():
     parser.add_argument("--families", default="")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bin", type=Path, default=HERE.parent / ".build/release")
+    parser.add_argument("--threads", type=int, help="one alone is disturbed less where others use the machine")
     options = parser.parse_args()
+    threads = ["--threads", str(options.threads)] if options.threads else []
     binary = str(options.bin / "dora-bench")
     with tempfile.TemporaryDirectory(prefix="dora-families-") as folder:
         llama = f"{folder}/llama"
@@ -86,8 +88,8 @@ def main():
             write(name, family, path)
             ratios = []
             for _ in range(options.rounds):
-                rate, size = measure(binary, path)
-                ratios.append(rate / measure(binary, llama)[0])
+                rate, size = measure(binary, path, threads)
+                ratios.append(rate / measure(binary, llama, threads)[0])
             print(f"{name:20} {size / 1e6:10.1f} {median(ratios):8.3f}   {min(ratios):.3f}–{max(ratios):.3f}", flush=True)
             subprocess.run(["rm", "-r", path])
 
