@@ -42,7 +42,8 @@ extension ModelSettings.Activations: ExpressibleByArgument {}
     func run() throws {
         var settings = ModelSettings(
             model: model, adapter: adapter, quantization: quantize,
-            storage: StorageOptions(weights: weights, merged: merged, head: head, form: adapterForm), cache: kv,
+            storage: StorageOptions(weights: weights, merged: merged, head: head, form: adapterForm),
+            cache: kv,
             activations: activations)
         let stored = try LoadedModel(settings)
         if !asStored {
