@@ -30,7 +30,7 @@ package struct MagnitudeRatios: Sendable, Equatable {
         }
     }
 
-    mutating func add(_ other: MagnitudeRatios) {
+    package mutating func add(_ other: MagnitudeRatios) {
         guard !other.isEmpty else { return }
         counts = isEmpty ? other.counts : zip(counts, other.counts).map { $0 + $1 }
         total += other.total
@@ -49,7 +49,7 @@ package struct MagnitudeRatios: Sendable, Equatable {
 
     /// Magnitudes that do not lie near the norms that they replace were trained on another base.
     /// - Parameter name: of the base that the adapter names.
-    func warning(baseModelName name: String?) -> LoadWarning? {
+    package func warning(baseModelName name: String?) -> LoadWarning? {
         guard !isPlausible, let median else { return nil }
         return LoadWarning(
             "the adapter's magnitudes are \((median * 1000).rounded() / 1000) times the norms of this base's rows"

@@ -105,7 +105,7 @@ package struct MergeReport: Sendable {
 
 extension LoadWarning {
     /// Rows without a direction, by module; nil if there are none.
-    init?(zeroRows: [(module: String, count: Int)]) {
+    package init?(zeroRows: [(module: String, count: Int)]) {
         let zeros = zeroRows.filter { $0.count > 0 }.sorted { $0.count > $1.count }
         guard let worst = zeros.first else { return nil }
         self.init(
