@@ -43,12 +43,7 @@ package struct FolderExport {
 
     /// What the folder says otherwise than its base.
     package var warnings: [LoadWarning] {
-        guard model.inventory.tiesWordEmbeddings, !sharesHead else { return [] }
-        return [
-            LoadWarning(
-                "head and embedding, one matrix in the base, are two from here on (tie_word_embeddings: false)"
-            )
-        ]
+        model.inventory.tiesWordEmbeddings && !sharesHead ? [ExportRemarks.splitHead] : []
     }
 
     /// Writes the folder, one tensor after the other.
@@ -74,12 +69,14 @@ package struct FolderExport {
                 file: try folder.file(plan.name(shard), byteCount: layout.byteCount)
             )
         }
-        var writer = TensorWriter(elementType, on: compute)
+        var writer = TensorWriter(on: compute)
         for (indices, layout, file) in shards {
             try layout.header.withUnsafeBytes { try file.write($0, at: 0) }
             for (index, offset) in zip(indices, layout.offsets) {
                 try progress(LoadProgress(stage: "exporting", done: index, total: tensors.count))
-                try writer.write(tensors[index], of: model, to: file, at: offset)
+                try writer.write(
+                    tensors[index], of: model, to: file,
+                    in: TensorWriter.Form(encoding: .float(elementType), offset: offset))
             }
         }
         try folder.finish()

@@ -5,26 +5,61 @@ import Synchronization
 
 /// Streams the rows of tensors into files, some megabytes at a time.
 struct TensorWriter {
-    let elementType: ElementType
-    let compute: Compute
-    private(set) var remarks = ExportRemarks()
+    /// How numbers become bytes.
+    enum Encoding {
+        case float(ElementType)
+        /// Rows of a multiple of 32.
+        case q8
 
-    init(_ elementType: ElementType, on compute: Compute) {
-        self.elementType = elementType
-        self.compute = compute
+        func byteCount(_ count: Int) -> Int {
+            switch self {
+            case .float(let type): count * type.byteCount
+            case .q8: count / Q8Encoding.length * Q8Encoding.byteCount
+            }
+        }
+
+        /// Whether other types take larger numbers.
+        fileprivate var hasWiderExponents: Bool {
+            switch self {
+            case .float(let type): type == .f16
+            case .q8: true
+            }
+        }
+
+        fileprivate var name: String {
+            switch self {
+            case .float(let type): type.rawValue
+            case .q8: "Q8_0"
+            }
+        }
     }
 
-    /// - Parameter offset: where the tensor's data begin in the file.
+    /// How a tensor stands in a file.
+    struct Form {
+        let encoding: Encoding
+        /// Where its data begin.
+        let offset: Int
+        /// What is added to each number.
+        var shift: Float = 0
+        /// The place of a row, or of a number of a vector; nil where all stand in their order.
+        var storedRow: ((_ row: Int) -> Int)?
+    }
+
+    private let compute: Compute
+    private(set) var remarks = ExportRemarks()
+
+    init(on compute: Compute) { self.compute = compute }
+
     /// - Throws: `LoadError` where a number is none of the type; `WriteError`.
     mutating func write(
-        _ tensor: MergedModel.Tensor, of model: MergedModel, to file: NewFile, at offset: Int
+        _ tensor: MergedModel.Tensor, of model: MergedModel, to file: NewFile, in form: Form
     ) throws {
         var rows = try model.rows(of: tensor)
         let columns = rows.columns
         let stretch = min(MergedRows.stretch(columns: columns), rows.rows)
         let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: stretch * columns)
         let bytes = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: stretch * columns * elementType.byteCount, alignment: 64)
+            byteCount: form.encoding.byteCount(stretch * columns), alignment: 64)
         defer {
             values.deallocate()
             bytes.deallocate()
@@ -34,50 +69,59 @@ struct TensorWriter {
             let range = first..<min(first + stretch, rows.rows)
             let count = range.count * columns
             try rows.read(rows: range, into: floats, on: compute)
-            guard encode(floats, count: count, into: target) else { throw beyondRange(tensor, model) }
-            try file.write(
-                UnsafeRawBufferPointer(start: target, count: count * elementType.byteCount),
-                at: offset + first * columns * elementType.byteCount)
+            if form.shift != 0 { for index in 0..<count { floats[index] += form.shift } }
+            guard encode(floats, count: count, as: form.encoding, into: target) else {
+                throw beyondRange(tensor, model, form.encoding)
+            }
+            // A vector is a row, and what moves in it are its numbers.
+            try write(
+                UnsafeRawBufferPointer(start: target, count: form.encoding.byteCount(count)),
+                rows: tensor.shape.count == 1 ? 0..<columns : range, to: file, in: form)
         }
         remarks.add(rows, module: tensor.module.name)
     }
 
+    private func write(
+        _ bytes: UnsafeRawBufferPointer, rows: Range<Int>, to file: NewFile, in form: Form
+    ) throws(WriteError) {
+        let length = bytes.count / max(1, rows.count)
+        guard let storedRow = form.storedRow else {
+            try file.write(bytes, at: form.offset + rows.lowerBound * length)
+            return
+        }
+        for (index, row) in rows.enumerated() {
+            try file.write(
+                UnsafeRawBufferPointer(rebasing: bytes[index * length..<(index + 1) * length]),
+                at: form.offset + storedRow(row) * length)
+        }
+    }
+
+    /// - Returns: whether all numbers are ones of the type.
     private func encode(
-        _ values: UnsafePointer<Float>, count: Int, into out: UnsafeMutableRawPointer
+        _ values: UnsafePointer<Float>, count: Int, as encoding: Encoding, into out: UnsafeMutableRawPointer
     ) -> Bool {
         let part = 1 << 16
         let isFinite = Atomic(true)
         compute.parallel(count.roundedUp(to: part) / part) { index in
-            let first = index * part
-            let isWhole = FloatEncoding.encode(
-                values + first, count: min(part, count - first), as: elementType,
-                into: out + first * elementType.byteCount)
+            let (first, target) = (index * part, out + encoding.byteCount(index * part))
+            let length = min(part, count - first)
+            let isWhole =
+                switch encoding {
+                case .float(let type):
+                    FloatEncoding.encode(values + first, count: length, as: type, into: target)
+                case .q8: Q8Encoding.encode(values + first, count: length, into: target)
+                }
             if !isWhole { isFinite.store(false, ordering: .relaxed) }
         }
         return isFinite.load(ordering: .relaxed)
     }
 
-    private func beyondRange(_ tensor: MergedModel.Tensor, _ model: MergedModel) -> LoadError {
-        LoadError(
+    private func beyondRange(
+        _ tensor: MergedModel.Tensor, _ model: MergedModel, _ encoding: Encoding
+    ) -> LoadError {
+        return LoadError(
             .unsupported, file: model.files.path, field: tensor.name,
-            "it holds numbers that \(elementType.rawValue) has not",
-            advice: elementType == .f16
-                ? "give --dtype bf16 or f32" : "the base or the adapter is damaged; use another copy")
-    }
-}
-
-/// What is worth saying of the matrices that were written.
-struct ExportRemarks {
-    private var ratios = MagnitudeRatios()
-    private var zeroRows: [(module: String, count: Int)] = []
-
-    mutating func add(_ rows: MergedRows, module: String) {
-        ratios.add(rows.ratios)
-        if rows.zeroRows > 0 { zeroRows.append((module, rows.zeroRows)) }
-    }
-
-    /// - Parameter name: of the base that the adapter names.
-    func warnings(baseModelName name: String?) -> [LoadWarning] {
-        [ratios.warning(baseModelName: name), LoadWarning(zeroRows: zeroRows)].compactMap { $0 }
+            "it holds numbers that \(encoding.name) has not",
+            advice: encoding.hasWiderExponents ? "give --dtype bf16 or f32" : "give --dtype f32")
     }
 }

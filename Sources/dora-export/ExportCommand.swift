@@ -14,6 +14,7 @@ struct ExportCommand: ParsableCommand {
         usage: """
             dora-export [--model BASE] --adapter ADAPTER -o DIR [--dtype bf16|f16|f32]
             dora-export --model BASE -o DIR
+            dora-export [--model BASE] [--adapter ADAPTER] --format gguf -o FILE [--dtype bf16|f16|f32|q8_0]
             dora-export [--model BASE] --adapter ADAPTER --as-lora RANK -o DIR
             """,
         discussion: """
@@ -24,27 +25,35 @@ struct ExportCommand: ParsableCommand {
             W' is computed in F32 from what the base's weights stand for, some rows at a time, and rounded once. Without \
             --adapter it is the base that is written.
 
+            With --format gguf it is one file for llama.cpp, of the architectures that dora reads from such files, with the \
+            tokenizer and the template in it.
+
             With --as-lora, DIR becomes a PEFT adapter instead: of what the adapter changes in each matrix the best LoRA of \
             that rank, for programs that put plain LoRA beside their own weights. Each matrix is printed with the share of \
             the squared change that it keeps; 1 is all of it.
 
-            DIR appears when it is complete: an interrupted or failed run leaves nothing under its name. What is there \
+            DIR or FILE appears when it is complete: an interrupted or failed run leaves nothing under its name. What is there \
             already is left alone, but for an empty folder.
 
             Exit status: 0 success, 64 wrong usage, 65 bad data, 66 missing input, 70 internal error, \
-            73 DIR cannot be written, 130 Ctrl-C.
+            73 the output cannot be written, 130 Ctrl-C.
             """,
         version: Version.report)
 
     @OptionGroup var input: InputOptions
 
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "dir"),
-        completion: .directory)
+        name: .shortAndLong, help: ArgumentHelp("The folder to write, or the file.", valueName: "dir|file"),
+        completion: .file())
     var output: String
 
-    @Option(help: "Type of the weights: bf16, f16 or f32. Default: bf16, with --as-lora f32.")
-    var dtype: FloatType?
+    @Option(
+        help:
+            "Type of the weights: bf16, f16 or f32, and in GGUF q8_0. Default: bf16, with --as-lora f32.")
+    var dtype: GGUFType?
+
+    @Option(help: "A folder in the Hugging Face layout, or a GGUF file.")
+    var format: Format = .hf
 
     @Option(
         help: ArgumentHelp("Write a plain LoRA of that rank in place of a model.", valueName: "rank"))
@@ -58,13 +67,18 @@ struct ExportCommand: ParsableCommand {
         ExitStatus.handleSignals()
         do {
             // Known before an hour's work.
-            try NewFolder.check(output)
+            try format == .gguf ? GGUFExport.check(output) : NewFolder.check(output)
             let compute = try Compute(threads: input.threads ?? Compute.usableCores)
             let model = try input.mergedModel(on: compute)
             for warning in model.warnings { Terminal.note("warning: \(warning)") }
             let remarks =
-                try asLora.map { try exportLoRA(model, rank: $0, on: compute) }
-                ?? exportFolder(model, on: compute)
+                if let asLora {
+                    try exportLoRA(model, rank: asLora, on: compute)
+                } else if format == .gguf {
+                    try exportGGUF(model, on: compute)
+                } else {
+                    try exportFolder(model, on: compute)
+                }
             for warning in remarks { Terminal.note("warning: \(warning)") }
         } catch let closed as Terminal.Closed where closed.isReaderGone {
             return
@@ -79,11 +93,21 @@ extension ExportCommand {
     func validate() throws {
         if let asLora, !(1...4096).contains(asLora) { throw ValidationError("--as-lora must be 1...4096") }
         if asLora != nil, input.adapter == nil { throw ValidationError("--as-lora needs --adapter") }
+        if asLora != nil, format == .gguf {
+            throw ValidationError(
+                "--as-lora writes PEFT's files; llama.cpp's convert_lora_to_gguf.py converts them")
+        }
+        if dtype == .q8_0, format != .gguf { throw ValidationError("--dtype q8_0 needs --format gguf") }
     }
 
     private func exportFolder(_ model: MergedModel, on compute: Compute) throws -> [LoadWarning] {
         let export = try FolderExport(
-            model, elementType: (dtype ?? .bf16).elementType, shardBytes: shardSize.bytes, on: compute)
+            model, elementType: dtype?.elementType ?? .bf16, shardBytes: shardSize.bytes, on: compute)
+        return export.warnings + (try export.write(to: output, progress: Terminal.show))
+    }
+
+    private func exportGGUF(_ model: MergedModel, on compute: Compute) throws -> [LoadWarning] {
+        let export = try GGUFExport(model, type: dtype ?? .bf16, on: compute)
         return export.warnings + (try export.write(to: output, progress: Terminal.show))
     }
 
@@ -91,7 +115,7 @@ extension ExportCommand {
         _ model: MergedModel, rank: Int, on compute: Compute
     ) throws -> [LoadWarning] {
         let export = try LowRankExport(
-            model, rank: rank, elementType: (dtype ?? .f32).elementType, on: compute)
+            model, rank: rank, elementType: dtype?.elementType ?? .f32, on: compute)
         var (kept, total) = (0.0, 0.0)
         let remarks = try export.write(
             to: output,
@@ -104,23 +128,27 @@ extension ExportCommand {
         return export.warnings + remarks
     }
 
-    /// A share with four digits; what is not all is never shown as 1.
+    /// A share with four digits.
     private static func digits(_ share: Double) -> String {
-        let rounded = share < 1 ? min(Int(share * 10_000), 9999) : 10_000
+        let rounded = Int((share * 10_000).rounded())
         let text = "\(rounded % 10_000)"
         return "\(rounded / 10_000)." + String(repeating: "0", count: 4 - text.count) + text
     }
 }
 
-/// Types of floats by the names that people have for them.
-enum FloatType: String, CaseIterable, ExpressibleByArgument {
-    case bf16, f16, f32
+/// What models are written as.
+enum Format: String, CaseIterable, ExpressibleByArgument {
+    case hf, gguf
+}
 
-    var elementType: ElementType {
+extension GGUFType: ExpressibleByArgument {
+    /// Nil for blocks, which only GGUF has.
+    fileprivate var elementType: ElementType? {
         switch self {
         case .bf16: .bf16
         case .f16: .f16
         case .f32: .f32
+        case .q8_0: nil
         }
     }
 }

@@ -40,24 +40,6 @@ import Testing
         let folder = try TemporaryFolder()
         _ = try FolderExport(model, elementType: .f32, shardBytes: 40_000, on: compute)
             .write(to: folder.file("model"))
-        let base = try BaseModel(
-            ModelFiles(folder.file("model")), storage: StorageOptions(weights: .f32), on: compute)
-        #expect(base.configuration.quantization == nil && base.warnings.isEmpty)
-        let generator = try Generator(
-            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, halfCache: false,
-            on: compute)
-        for prompt in golden.prompts {
-            let completion = try generator.generate(
-                GenerationRequest(
-                    prompt: prompt.prompt_ids, maximumTokens: prompt.greedy_ids.count, ignoresEOS: true,
-                    logprobs: 1))
-            let name = "\(golden.base) \(golden.adapter ?? "")"
-            #expect(completion.tokenIDs == prompt.greedy_ids, "\(name)")
-            let scores = try generator.score(ScoreRequest(prompt: prompt.prompt_ids)).lists[0]
-            let found = scores.map(\.logprob) + completion.logprobs.map(\.logprob)
-            for (mine, theirs) in zip(found, prompt.prompt_logprobs + prompt.greedy_logprobs) {
-                #expect(abs(mine - theirs) <= golden.tolerance, "\(name)")
-            }
-        }
+        try golden.expectAnswers(from: folder.file("model"), on: compute)
     }
 }

@@ -227,6 +227,7 @@ import Testing
             try new.file("model.safetensors", byteCount: 1 << 61)
         }
         #expect(error?.description.contains("bytes are needed") == true)
+        #expect(error?.path == folder.file("out/model.safetensors"))
         #expect(try folder.names.isEmpty)
     }
 }

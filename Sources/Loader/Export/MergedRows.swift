@@ -61,9 +61,9 @@ package struct MergedRows {
                 } else {
                     source.decode(rows: range, into: target, on: compute)
                 }
-                source.dropPages(behindTile: tile)
             }
         }
+        source.dropPages(rows: rows)
         for (tile, factors) in zip(tiles, found) {
             if factors.isOverflow { throw .overflow(name, file: file) }
             zeroRows += factors.zeroRows

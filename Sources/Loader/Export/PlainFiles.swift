@@ -31,6 +31,12 @@ package enum PlainFiles {
         return try tokenizer(own, files)
     }
 
+    /// The tokenizer that the files make.
+    static func loadTokenizer(of files: ModelFiles, adapters: [String]) throws -> (any Tokenizer)? {
+        let own = try AdapterTokenizerFiles(folders: adapters, over: files)
+        return try own.map { try $0.load() } ?? TokenizerFiles.load(files)
+    }
+
     private static func tokenizer(
         _ own: AdapterTokenizerFiles?, _ files: ModelFiles
     ) throws -> [(name: String, bytes: [UInt8])] {

@@ -45,7 +45,9 @@ package final class NewFolder {
 
     /// A file of the folder, with its space set aside.
     package func file(_ name: String, byteCount: Int) throws(WriteError) -> NewFile {
-        let file = try NewFile("\(temporary)/\(name)", byteCount: byteCount, before: isMade ? nil : parent)
+        let file = try NewFile(
+            "\(temporary)/\(name)", byteCount: byteCount, before: isMade ? nil : parent,
+            shown: "\(path)/\(name)")
         files.append((name, file))
         return file
     }

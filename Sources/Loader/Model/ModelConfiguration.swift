@@ -26,7 +26,7 @@ package struct ModelConfiguration: Equatable, Sendable {
     package let biases: BiasConfiguration
     package let scales: ScaleConfiguration
     /// Indexed by `LayerConfiguration.rope`; all rotate as many dimensions.
-    package let ropes: [RopeParameters]
+    package internal(set) var ropes: [RopeParameters]
     /// Whether the rotated pairs are neighbours, else halves apart.
     package let ropeIsInterleaved: Bool
     package let queryGrowth: QueryGrowth?

@@ -1,5 +1,3 @@
-import DoraLoader
-import DoraTensor
 import FoundationEssentials
 
 /// Bases and adapters that PEFT and transformers made, and what they answer (`Tests/Fixtures/make/README.md`).
@@ -11,50 +9,11 @@ enum Fixtures {
     static func path(_ relative: String) -> String { folder.appending(path: relative).path }
     static let demo = root.deletingLastPathComponent().appending(path: "models/base").path
 
-    static let golden = names("golden").filter { $0 != "peft_matching.json" }
+    static let golden = names("golden").filter { $0.hasSuffix(".json") && $0 != "peft_matching.json" }
     static let families = names("families")
 
     private static func names(_ relative: String) -> [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: path(relative))) ?? []).sorted()
-    }
-}
-
-/// What the base with the adapter beside it answers.
-struct GoldenCase: Decodable, Sendable {
-    struct Prompt: Decodable, Sendable {
-        let prompt_ids: [Int]
-        let greedy_ids: [Int]
-        let greedy_logprobs: [Double]
-        let prompt_logprobs: [Double]
-    }
-
-    let base: String
-    let adapter: String?
-    let quantize: String?
-    let tolerance: Double
-    let prompts: [Prompt]
-
-    static func load(_ file: String) throws -> GoldenCase {
-        try JSONDecoder().decode(
-            GoldenCase.self, from: Data(contentsOf: URL(filePath: Fixtures.path("golden/" + file))))
-    }
-
-    static func family(_ name: String) throws -> [GoldenCase] {
-        struct File: Decodable { let cases: [GoldenCase] }
-        let file = URL(filePath: Fixtures.path("families/\(name)/golden.json"))
-        return try JSONDecoder().decode(File.self, from: Data(contentsOf: file)).cases
-    }
-
-    /// - Parameter folders: of bases and of adapters.
-    func model(
-        in folders: (bases: String, adapters: String) = ("bases", "adapters"), on compute: Compute
-    ) throws -> MergedModel {
-        try MergedModel(
-            ModelFiles(Fixtures.path("\(folders.bases)/\(base)")),
-            adapter: try adapter.map { text in
-                try AdapterSum(text).mapFolders { Fixtures.path("\(folders.adapters)/\($0)") }
-            }, quantization: quantize.flatMap(Quantization.init(rawValue:)), acceptsOtherBase: true,
-            on: compute)
     }
 }
 
