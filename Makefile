@@ -2,7 +2,7 @@
 # make test   all tests
 .PHONY: demo test build lint check-imports check-kernels check-threads check-addresses \
 	check-faults check-clients check-chat check-templates check-families check-family-fields \
-	check-real-families check-files check-fuzz check-gguf check-http check-page \
+	check-real-families check-files check-fuzz check-gguf check-export check-http check-page \
 	check-scale check-manifests check-ray check-dashboard dist check-dist dependencies
 
 # What is built and tried: CONFIGURATION=debug spares the second build, and is nearly as fast (Package.swift optimizes
@@ -54,6 +54,10 @@ check-faults: build
 # Real GGUF files from PyPI beside llama.cpp and transformers; PYTHON has what Tests/GGUF/requirements.txt lists.
 check-gguf: build
 	$(PYTHON) Tests/GGUF/check.py
+
+# Exports of every fixture beside transformers and PEFT; PYTHON has what Tests/Fixtures/make/requirements.txt lists.
+check-export: build
+	$(PYTHON) Tests/Export/check.py
 
 # Real clients of HTTP, of the versions that are pinned, in a virtual environment of their own.
 check-clients: build

@@ -15,6 +15,7 @@ let package = Package(
     name: "dora",
     products: [
         .executable(name: "dora", targets: ["dora"]),
+        .executable(name: "dora-export", targets: ["dora-export"]),
         .executable(name: "dora-generate", targets: ["dora-generate"]),
         .executable(name: "dora-pack", targets: ["dora-pack"]),
         .executable(name: "dora-serve", targets: ["dora-serve"]),
@@ -58,6 +59,15 @@ let package = Package(
             path: "Sources/Loader",
             swiftSettings: optimized),
 
+        // Weights to files that other programs read.
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]),
+        .target(
+            name: "DoraExport", dependencies: ["COpenBLAS", "DoraLoader", "DoraText", "DoraTensor"],
+            path: "Sources/Export",
+            swiftSettings: optimized),
+
         // Weights to tokens: the forward pass, the KV cache, greedy decoding.
         .target(
             name: "DoraRuntime", dependencies: ["DoraLoader", "DoraText", "DoraTensor"],
@@ -87,6 +97,14 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "DoraExportCommand",
+            dependencies: [
+                "DoraExport", "DoraServe", "DoraLoader", "DoraText", "DoraTensor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/dora-export",
+            swiftSettings: strict),
+        .target(
             name: "DoraGenerateCommand",
             dependencies: [
                 "DoraServe",
@@ -112,6 +130,9 @@ let package = Package(
             swiftSettings: strict),
 
         // A program for each command, and one of all, which is what installations have.
+        .executableTarget(
+            name: "dora-export", dependencies: ["DoraExportCommand"],
+            path: "Sources/Programs/dora-export", swiftSettings: strict),
         .executableTarget(
             name: "dora-generate", dependencies: ["DoraGenerateCommand"],
             path: "Sources/Programs/dora-generate", swiftSettings: strict),
@@ -147,10 +168,6 @@ let package = Package(
             path: "Benchmarks/dora-accuracy",
             swiftSettings: strict),
 
-        // The yardstick of the merge's arithmetic.
-        .systemLibrary(
-            name: "COpenBLAS", path: "Tests/COpenBLAS", pkgConfig: "openblas",
-            providers: [.apt(["libopenblas-dev"])]),
         .testTarget(
             name: "TensorTests", dependencies: ["DoraTensor", "COpenBLAS"], swiftSettings: strict),
         .testTarget(
@@ -161,6 +178,12 @@ let package = Package(
             dependencies: [
                 "DoraLoader", "DoraText", "DoraTensor",
                 .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ExportTests",
+            dependencies: [
+                "DoraExport", "DoraRuntime", "DoraLoader", "DoraText", "DoraTensor", "dora-export",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -179,7 +202,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "GenerateTests", dependencies: ["dora-generate", "dora-pack"],
+            name: "GenerateTests", dependencies: ["dora-export", "dora-generate", "dora-pack"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .gnu17,

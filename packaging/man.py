@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-SEE_ALSO = ["dora-generate", "dora-pack", "dora-serve"]
+SEE_ALSO = ["dora-export", "dora-generate", "dora-pack", "dora-serve"]
 
 
 def ask(program: str, *arguments: str) -> str:

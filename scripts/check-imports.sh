@@ -21,11 +21,13 @@ check() { # folder, then the project's own modules that it may import
 check Tensor CKernels
 check Text CSentencePiece
 check Loader DoraText DoraTensor
+check Export COpenBLAS DoraLoader DoraText DoraTensor
 check Runtime DoraLoader DoraText DoraTensor
 check Serve DoraRuntime DoraLoader DoraText
+check dora-export DoraExport DoraServe DoraLoader DoraText DoraTensor
 check dora-generate DoraServe DoraRuntime DoraLoader DoraText
 check dora-pack DoraServe DoraLoader DoraTensor
 check dora-serve DoraServe DoraRuntime DoraLoader
-check Programs DoraServe DoraGenerateCommand DoraPackCommand DoraServeCommand
+check Programs DoraServe DoraExportCommand DoraGenerateCommand DoraPackCommand DoraServeCommand
 [ "$status" = 0 ] && echo "imports follow the one direction"
 exit "$status"

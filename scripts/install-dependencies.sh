@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the library that the programs link and the one that tests compare with, or the packages that are named,
+# Installs the libraries that the programs link, or the packages that are named,
 # where they are missing and apt can.
 set -eu
 wanted=${*:-libopenblas-dev libsentencepiece-dev pkg-config}

@@ -7,7 +7,7 @@ package struct LoadWarning: Sendable, Equatable, CustomStringConvertible {
 
     package var description: String { summary }
 
-    init(_ summary: String, details: [String] = []) {
+    package init(_ summary: String, details: [String] = []) {
         self.summary = summary
         self.details = details.count > 1 ? details : []
     }

@@ -12,7 +12,7 @@ import Testing
 
     @Test func allProgramsAreOfOneRelease() throws {
         defer { removeFolder() }
-        let versions = try ["dora-generate", "dora-serve", "dora-pack"].map {
+        let versions = try ["dora-export", "dora-generate", "dora-serve", "dora-pack"].map {
             try Command(program: $0, "--version").output
         }
         let lines = versions[0].split(separator: "\n")

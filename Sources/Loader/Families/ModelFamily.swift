@@ -12,6 +12,9 @@ package struct ModelFamily: Sendable, Equatable {
     /// What `architectures` may say.
     let architectures: [String]
 
+    /// `model_type` of the models that are this and no more, where this is but the text part of one that sees pictures.
+    var plainType: String?
+
     /// Names of a layer's linear maps, within the layer. `queryKeyValue` and `gateUp` are several in one, row by row.
     var projections: [Projection: String] = [
         .query: "self_attn.q_proj", .key: "self_attn.k_proj", .value: "self_attn.v_proj",

@@ -17,12 +17,13 @@ extension ModelFamily {
     static let qwen2VL = qwenVL("qwen2_vl_text")
     static let qwen25VL = qwenVL("qwen2_5_vl_text")
     static let qwen3VL = ModelFamily(
-        type: "qwen3_vl_text", architectures: [], biases: qwen3.biases, queryKeyNorm: QueryKeyNorm(),
+        type: "qwen3_vl_text", architectures: [], plainType: "qwen3", biases: qwen3.biases,
+        queryKeyNorm: QueryKeyNorm(),
         heads: qwen3.heads, rope: Rope(theta: 500_000, aliases: ["mrope": "default"]), positions: 128_000)
 
     private static func qwenVL(_ type: String) -> ModelFamily {
         ModelFamily(
-            type: type, architectures: [], biases: qwen2.biases,
+            type: type, architectures: [], plainType: "qwen2", biases: qwen2.biases,
             norms: Norms(epsilon: .key("rms_norm_eps", absent: 1e-5)), heads: Heads(keyValue: 8),
             rope: Rope(theta: 1e6, aliases: ["mrope": "default"]),
             windows: Windows(

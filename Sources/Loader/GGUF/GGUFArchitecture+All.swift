@@ -8,7 +8,8 @@ extension GGUFArchitecture {
 
     /// Llama 2 and 3, TinyLlama, SmolLM 2; the first Mistrals, too, as long as they have no window.
     private static let llama = GGUFArchitecture(
-        name: "llama", modelType: "llama", className: "LlamaForCausalLM", isInterleaved: true)
+        name: "llama", modelType: "llama", className: "LlamaForCausalLM",
+        otherTypes: ["mistral"], takesBiases: true, isInterleaved: true)
 
     private static let granite = GGUFArchitecture(
         name: "granite", modelType: "granite", className: "GraniteForCausalLM",
@@ -16,7 +17,7 @@ extension GGUFArchitecture {
             Key("attention.scale", "attention_multiplier"), Key("embedding_scale", "embedding_multiplier"),
             Key("residual_scale", "residual_multiplier"), Key("logit_scale", "logits_scaling"),
         ],
-        isInterleaved: true)
+        takesBiases: true, isInterleaved: true)
 
     private static let smollm3 = GGUFArchitecture(
         name: "smollm3", modelType: "smollm3", className: "SmolLM3ForCausalLM",
@@ -24,7 +25,7 @@ extension GGUFArchitecture {
 
     private static let qwen2 = GGUFArchitecture(
         name: "qwen2", modelType: "qwen2", className: "Qwen2ForCausalLM",
-        constants: [("use_sliding_window", .bool(false))], namesBiases: false)
+        constants: [("use_sliding_window", .bool(false))], takesBiases: true, namesBiases: false)
 
     private static let qwen3 = GGUFArchitecture(
         name: "qwen3", modelType: "qwen3", className: "Qwen3ForCausalLM",
@@ -70,7 +71,8 @@ extension GGUFArchitecture {
     /// A window of 0 is none.
     private static let phi3 = GGUFArchitecture(
         name: "phi3", modelType: "phi3", className: "Phi3ForCausalLM",
-        keys: [Key("attention.sliding_window", "sliding_window")], names: ["ffn_up": "mlp.gate_up_proj"])
+        keys: [Key("attention.sliding_window", "sliding_window")], names: ["ffn_up": "mlp.gate_up_proj"],
+        writesNoWindow: true)
 
     private static let olmo2 = GGUFArchitecture(
         name: "olmo2", modelType: "olmo2", className: "Olmo2ForCausalLM",
@@ -83,7 +85,7 @@ extension GGUFArchitecture {
         names: [
             "ffn_up": "mlp.gate_up_proj", "post_attention_norm": "post_self_attn_layernorm",
             "post_ffw_norm": "post_mlp_layernorm",
-        ])
+        ], takesBiases: true)
 
     private static let commandR = GGUFArchitecture(
         name: "command-r", modelType: "cohere", className: "CohereForCausalLM",
@@ -105,9 +107,9 @@ extension GGUFArchitecture {
         constants: [("sliding_window_pattern", .integer(4))],
         names: [
             "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm",
-        ])
+        ], slidingLayerCount: 64)
 
     private static let seedOSS = GGUFArchitecture(
         name: "seed_oss", modelType: "seed_oss", className: "SeedOssForCausalLM",
-        names: ["post_attention_norm": "post_attention_layernorm"])
+        names: ["post_attention_norm": "post_attention_layernorm"], takesBiases: true)
 }

@@ -20,12 +20,16 @@ struct GGUFArchitecture: Sendable {
     /// `model_type` and the name of its class in transformers.
     let modelType: String
     let className: String
+    /// Others that the same files stand for.
+    var otherTypes: [String] = []
     /// Numbers that other architectures do not have.
     var keys: [Key] = []
     /// What files of this architecture do not say, because llama.cpp knows it.
     var constants: [(key: String, value: JSONValue)] = []
     /// Names within a layer that differ from those of Llama.
     var names: [String: String] = [:]
+    /// Whether llama.cpp knows linear maps with biases.
+    var takesBiases = false
     /// Whether the configuration says if linear maps have biases; where it does not, they always or never have.
     var namesBiases = true
     /// Whether query and key rows are interleaved.
@@ -36,6 +40,13 @@ struct GGUFArchitecture: Sendable {
     var queryScaleKey: String?
     /// Layers of a model in which that is not the size of a head, but hidden size / heads.
     var widelyScaledLayers: Int?
+
+    /// Layers of the only model whose windows llama.cpp knows, where files list which layers slide.
+    var slidingLayerCount: Int?
+    /// Whether a model without windows has one of 0.
+    var writesNoWindow = false
+
+    var modelTypes: [String] { [modelType] + otherTypes }
 
     /// Names within a layer of Llama's modules; others are looked up in `names` first.
     static let llamaNames: [String: String] = [

@@ -54,7 +54,7 @@ struct GGUFRope {
         if let slow = try number("scaling.yarn_beta_slow") { members["beta_slow"] = .decimal(slow) }
         // llama.cpp multiplies what transformers computes by itself where the key is absent.
         if let attention = try number("scaling.attn_factor") {
-            members["attention_factor"] = .decimal(attention * (factor > 1 ? 0.1 * log(factor) + 1 : 1))
+            members["attention_factor"] = .decimal(attention * Self.yarnAttention(factor: factor))
         }
         return members.value
     }
@@ -81,9 +81,9 @@ struct GGUFRope {
         // The context of the model before it was stretched is a power of two.
         for positions in (4...20).map({ 1 << $0 }) {
             let isMatch = divisors.indices.allSatisfy { pair in
-                let expected = divisor(
-                    wavelength: 2 * Double.pi * pow(theta, Double(pair) / Double(divisors.count)),
-                    factor: Double(factor), positions: Double(positions))
+                let expected = llama3Divisor(
+                    pair: pair, of: divisors.count, theta: theta, factor: Double(factor),
+                    positions: Double(positions))
                 return abs(expected - Double(divisors[pair])) <= 1e-4 * expected
             }
             guard isMatch else { continue }
@@ -99,12 +99,18 @@ struct GGUFRope {
     }
 
     /// Source: llama.cpp `conversion/llama.py`, with the factors 1 and 4 that all such models have.
-    private static func divisor(wavelength: Double, factor: Double, positions: Double) -> Double {
+    static func llama3Divisor(
+        pair: Int, of pairs: Int, theta: Double, factor: Double, positions: Double
+    ) -> Double {
+        let wavelength = 2 * Double.pi * pow(theta, Double(pair) / Double(pairs))
         if wavelength < positions / 4 { return 1 }
         if wavelength > positions { return factor }
         let blend = (positions / wavelength - 1) / 3
         return 1 / ((1 - blend) / factor + blend)
     }
+
+    /// What transformers and llama.cpp multiply cosines and sines by where nothing else is said.
+    static func yarnAttention(factor: Double) -> Double { factor > 1 ? 0.1 * log(factor) + 1 : 1 }
 
     private func originalPositions() throws(LoadError) -> Int? {
         try file.integer(prefix + "scaling.original_context_length")

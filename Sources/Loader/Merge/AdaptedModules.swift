@@ -3,76 +3,38 @@ package import DoraText
 
 /// What an adapter changes of a base: which modules, from which weights, into which formats.
 struct AdaptedModules {
-    let adapter: Adapter
-    private let file: String
-    private let inventory: ModuleInventory
-    private let sources: [String: any WeightSource]
+    private let sources: AdaptedSources
     private let storage: StorageOptions
     /// How the base's own head is stored.
     private let headFormat: MatrixFormat
 
     init(of adapter: Adapter, in base: BaseModel) {
-        self.adapter = adapter
-        file = base.path
-        inventory = base.inventory
-        sources = base.sources
+        sources = AdaptedSources(
+            of: adapter, over: base.sources, inventory: base.inventory, file: base.path)
         storage = base.storage
         headFormat = base.weights.head.matrix.format
     }
+
+    var adapter: Adapter { sources.adapter }
 
     /// Linear modules that the adapter changes, in the order of the forward pass.
     var linear: [ModuleInventory.Module] {
         adapter.inventory.modules.filter { $0.kind == .linear && changes($0) }
     }
 
-    func changes(_ module: ModuleInventory.Module) -> Bool {
-        adapter.updates[module.name] != nil || isReplaced(module)
-    }
+    func changes(_ module: ModuleInventory.Module) -> Bool { sources.changes(module) }
 
-    /// Whether rows or all of it are others than the base's, whatever is added to them.
-    func isReplaced(_ module: ModuleInventory.Module) -> Bool {
-        adapter.replacements[module.weightName] != nil || tokenRows(module.name) != nil
-            || inventory[module.name]?.weightShape != module.weightShape
-    }
+    func isReplaced(_ module: ModuleInventory.Module) -> Bool { sources.isReplaced(module) }
 
-    /// Rows that the adapter replaces in a module. A head that shares the embedding's tensor shares these too.
-    private func tokenRows(_ module: String) -> TokenRows? {
-        if let rows = adapter.tokenRows[module] { return rows }
-        let isTiedHead = module == ModuleInventory.head && inventory.tiesWordEmbeddings
-        return isTiedHead ? adapter.tokenRows[ModuleInventory.embedding] : nil
-    }
-
-    private func baseSource(_ module: String) throws(LoadError) -> any WeightSource {
-        guard let source = sources[module] else {
-            throw LoadError(.missing, file: file, field: module, "the base has no such matrix")
-        }
-        return source
-    }
-
-    /// What the update is added to: the adapter's own copy of the module, if it has one, else the base's V.
+    /// What the update is added to.
     func source(_ module: ModuleInventory.Module) throws(LoadError) -> any WeightSource {
-        let shape = module.weightShape
-        let source: any WeightSource =
-            if let replacement = adapter.replacements[module.weightName] {
-                try DenseWeights(replacement, rows: shape[0], columns: shape[1])
-            } else {
-                try baseSource(module.name)
-            }
-        let rows = tokenRows(module.name)
-        guard rows != nil || source.rows != shape[0] else { return source }
-        guard rows == nil || adapter.updates[module.name] == nil else {
-            throw LoadError(
-                .unsupported, file: adapter.folder, field: module.name,
-                "trainable tokens and a low-rank update of the same module are not supported",
-                advice: "train them in separate modules")
-        }
-        return ReplacedRows(base: source, rows: rows, count: shape[0])
+        try sources.source(module)
     }
 
     /// Of a merged module, in the order in which they are tried.
     func formats(of module: ModuleInventory.Module) throws(LoadError) -> [MatrixFormat] {
         let native =
-            module.name == ModuleInventory.head ? headFormat : try baseSource(module.name).nativeFormat
+            module.name == ModuleInventory.head ? headFormat : try sources.base(module.name).nativeFormat
         return storage.mergedFormats(
             of: module.name, over: native, isUpdate: adapter.updates[module.name] != nil)
     }
@@ -100,7 +62,7 @@ struct AdaptedModules {
         guard let module = adapter.inventory[ModuleInventory.embedding], changes(module) else { return 0 }
         let floats =
             (adapter.updates[module.name] == nil ? 0 : module.outputs)
-            + (tokenRows(module.name)?.rows.count ?? 0)
+            + (sources.tokenRows(module.name)?.rows.count ?? 0)
         return floats * MemoryLayout<Float>.size + (adapter.updates[module.name]?.byteCount ?? 0)
             + (adapter.replacements[module.weightName]?.retainedBytes ?? 0)
     }

@@ -151,10 +151,7 @@ package struct AdapterMerge {
     }
 
     private func overflow(_ module: ModuleInventory.Module) -> LoadError {
-        LoadError(
-            .malformed, file: adapter.folder, field: module.name,
-            "merging it overflows: the adapter's values are too large, or the base's are not finite",
-            advice: "the training diverged or the file is damaged; use another checkpoint of the adapter")
+        .overflow(module.name, file: adapter.folder)
     }
 
     /// Biases and norm weights, which an adapter replaces whole.

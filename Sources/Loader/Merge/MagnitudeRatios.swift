@@ -30,7 +30,7 @@ package struct MagnitudeRatios: Sendable, Equatable {
         }
     }
 
-    mutating func add(_ other: MagnitudeRatios) {
+    package mutating func add(_ other: MagnitudeRatios) {
         guard !other.isEmpty else { return }
         counts = isEmpty ? other.counts : zip(counts, other.counts).map { $0 + $1 }
         total += other.total
@@ -46,6 +46,16 @@ package struct MagnitudeRatios: Sendable, Equatable {
 
     /// Whether the median says that adapter and base belong together.
     package var isPlausible: Bool { median.map { (0.5...2).contains($0) } ?? true }
+
+    /// Magnitudes that do not lie near the norms that they replace were trained on another base.
+    /// - Parameter name: of the base that the adapter names.
+    package func warning(baseModelName name: String?) -> LoadWarning? {
+        guard !isPlausible, let median else { return nil }
+        return LoadWarning(
+            "the adapter's magnitudes are \((median * 1000).rounded() / 1000) times the norms of this base's rows"
+                + " (median), not near 1: it was trained on another base"
+                + (name.map { " (it names \($0))" } ?? ""))
+    }
 
     private func quantile(_ share: Double) -> Double? {
         guard total > 0 else { return nil }

@@ -63,7 +63,8 @@ package struct MergeReport: Sendable {
 
     /// Those of the adapter, and one for each kind of thing that the merge noticed, however many modules it is about.
     package var warnings: [LoadWarning] {
-        adapterWarnings + ratioWarning + raisedNote + lossWarning + zeroWarning
+        adapterWarnings + [ratios.warning(baseModelName: baseModelName)].compactMap { $0 } + raisedNote
+            + lossWarning + [zeroWarning].compactMap { $0 }
     }
 
     /// Matrices in a format that was asked for and does not keep the change.
@@ -97,26 +98,20 @@ package struct MergeReport: Sendable {
         ]
     }
 
-    /// Magnitudes that do not lie near the norms that they replace were trained on another base.
-    private var ratioWarning: [LoadWarning] {
-        guard !ratios.isPlausible, let median = ratios.median else { return [] }
-        return [
-            LoadWarning(
-                "the adapter's magnitudes are \((median * 1000).rounded() / 1000) times the norms of this base's rows"
-                    + " (median), not near 1: it was trained on another base"
-                    + (baseModelName.map { " (it names \($0))" } ?? ""))
-        ]
+    private var zeroWarning: LoadWarning? {
+        LoadWarning(zeroRows: entries.map { (module: $0.module, count: $0.zeroRows) })
     }
+}
 
-    private var zeroWarning: [LoadWarning] {
-        let zeros = entries.filter { $0.zeroRows > 0 }.sorted { $0.zeroRows > $1.zeroRows }
-        guard let worst = zeros.first else { return [] }
-        return [
-            LoadWarning(
-                "\(zeros.reduce(0) { $0 + $1.zeroRows }) rows of \(zeros.count) adapted matrices are all zero and "
-                    + "stay so, most of them (\(worst.zeroRows)) in \(worst.module); PEFT makes them NaN",
-                details: zeros.map { "\($0.module): \($0.zeroRows) rows are all zero" })
-        ]
+extension LoadWarning {
+    /// Rows without a direction, by module; nil if there are none.
+    package init?(zeroRows: [(module: String, count: Int)]) {
+        let zeros = zeroRows.filter { $0.count > 0 }.sorted { $0.count > $1.count }
+        guard let worst = zeros.first else { return nil }
+        self.init(
+            "\(zeros.reduce(0) { $0 + $1.count }) rows of \(zeros.count) adapted matrices are all zero and "
+                + "stay so, most of them (\(worst.count)) in \(worst.module); PEFT makes them NaN",
+            details: zeros.map { "\($0.module): \($0.count) rows are all zero" })
     }
 }
 

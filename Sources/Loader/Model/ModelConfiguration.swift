@@ -5,10 +5,10 @@ package import DoraText
 ///
 /// `pretraining_tp` is ignored: it only cut matrix products into slices whose sums are the same up to rounding.
 package struct ModelConfiguration: Equatable, Sendable {
-    let family: ModelFamily
+    var family: ModelFamily
     /// Whether the checkpoint also holds what sees pictures.
-    let isMultimodal: Bool
-    package let vocabularySize: Int
+    var isMultimodal: Bool
+    package internal(set) var vocabularySize: Int
     package let hiddenSize: Int
     package let intermediateSize: Int
     package let attentionHeads: Int
@@ -26,21 +26,23 @@ package struct ModelConfiguration: Equatable, Sendable {
     package let biases: BiasConfiguration
     package let scales: ScaleConfiguration
     /// Indexed by `LayerConfiguration.rope`; all rotate as many dimensions.
-    package let ropes: [RopeParameters]
+    package internal(set) var ropes: [RopeParameters]
     /// Whether the rotated pairs are neighbours, else halves apart.
     package let ropeIsInterleaved: Bool
     package let queryGrowth: QueryGrowth?
     /// Context length for which the model was made, in tokens.
     package let maximumPositions: Int
     /// What the file says; a checkpoint that holds both tensors, and different ones, is not tied all the same.
-    package let tiesWordEmbeddings: Bool
+    package internal(set) var tiesWordEmbeddings: Bool
     /// The type in which the model was saved and runs in transformers; nil when the file does not say.
-    package let elementType: ElementType?
-    package let bosID: Int?
-    package let eosIDs: [Int]
-    package let quantization: QuantizationConfiguration?
+    package internal(set) var elementType: ElementType?
+    package internal(set) var bosID: Int?
+    package internal(set) var eosIDs: [Int]
+    package internal(set) var quantization: QuantizationConfiguration?
 
     package var layerCount: Int { layers.count }
+    /// `model_type`.
+    package var modelType: String { family.type }
 
     /// How tokens of a sequence are rotated, as far as that follows from its length: equal lengths in this sense give
     /// equal keys for equal tokens. Nil where each length has its own.

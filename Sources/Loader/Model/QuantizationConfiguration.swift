@@ -38,6 +38,9 @@ package struct QuantizationConfiguration: Equatable, Sendable {
     /// Names of such files.
     static var ownFiles: [String] { formats.compactMap { $0.ownFile } }
 
+    /// Whether it scaled the weights otherwise than those of the model that was quantized.
+    var scalesInputs: Bool { type(of: format).scalesInputs }
+
     private init(_ format: any CheckpointFormat) { self.format = format }
 
     package static func == (a: Self, b: Self) -> Bool { a.format.isEqual(to: b.format) }

@@ -5,11 +5,11 @@ package import DoraText
 /// another chat template.
 package struct AdapterTokenizerFiles: Sendable {
     /// Where the vocabulary lies: with the adapter, or, if it brings none, with the base.
-    private let vocabulary: ModelFiles
+    let vocabulary: ModelFiles
     /// Where `tokenizer_config.json` and what belongs to it lie.
-    private let configuration: ModelFiles
+    let configuration: ModelFiles
     /// The adapter's folder, then the base: where a chat template is looked for.
-    private let places: [ModelFiles]
+    let places: [ModelFiles]
     /// Equal for equal files.
     package let digest: String
     /// Of the files together.

@@ -19,8 +19,7 @@ package struct BaseModel: Sendable {
 
     /// Whether an adapter must name this base as the one that it was trained on.
     package var isBaseRequired: Bool {
-        guard let quantization = configuration.quantization, !acceptsOtherBase else { return false }
-        return type(of: quantization.format).scalesInputs
+        !acceptsOtherBase && configuration.quantization?.scalesInputs == true
     }
 
     /// The source of a linear module, or the embedding's table seen as one.

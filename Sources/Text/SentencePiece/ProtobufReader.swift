@@ -3,8 +3,8 @@ struct ProtobufReader {
     enum Value {
         case number(UInt64)
         case bytes(ArraySlice<UInt8>)
-        /// Four or eight fixed bytes, which nobody here reads.
-        case fixed
+        /// Four or eight bytes, least significant first.
+        case fixed(ArraySlice<UInt8>)
     }
 
     let file: String
@@ -26,15 +26,14 @@ struct ProtobufReader {
         guard number > 0, tag >> 3 < 1 << 29 else { throw error("a field has the number 0") }
         switch tag & 7 {
         case 0: return (number, .number(try varint()))
-        case 1: _ = try take(8)
+        case 1: return (number, .fixed(try take(8)))
         case 2:
             let length = try varint()
             guard length <= UInt64(rest.count) else { throw error("a field reaches beyond the end") }
             return (number, .bytes(try take(Int(length))))
-        case 5: _ = try take(4)
+        case 5: return (number, .fixed(try take(4)))
         default: throw error("field \(number) has the unknown wire type \(tag & 7)")
         }
-        return (number, .fixed)
     }
 
     func error(_ problem: String) -> LoadError {

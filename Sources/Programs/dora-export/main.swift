@@ -1,0 +1,3 @@
+import DoraExportCommand
+
+ExportProgram.main()
