@@ -43,7 +43,8 @@ def lines(title, below, series):
     parts += [f'<text x="{place(x, 0)[0]:.1f}" y="{top + height + 18}" text-anchor="middle">{x}</text>' for x in xs]
     parts.append(f'<text x="{left + width / 2}" y="{top + height + 38}" text-anchor="middle">{below}</text>')
     ends = []
-    for (name, points), color in zip(series, COLORS):
+    # From the top, so that names keep the order of the lines' ends.
+    for (name, points), color in sorted(zip(series, COLORS), key=lambda line: -line[0][1][-1][1]):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
         x, y = place(*points[-1])
         # Names do not stand on one another.
