@@ -4,7 +4,8 @@ import Glibc
 /// The largest singular values of a matrix and their vectors, by subspace iteration from a random start that is always the
 /// same (Halko, Martinsson and Tropp, arXiv 0909.4061, algorithms 4.4 and 5.1).
 ///
-/// One thread computes, so that the same matrix gives the same bits whoever asks.
+/// One thread computes, so that the same matrix gives the same bits however many cores there are; on another kind
+/// of processor OpenBLAS has other kernels, which round otherwise.
 package struct RandomizedSVD {
     package let rows: Int
     package let columns: Int

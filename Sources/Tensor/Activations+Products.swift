@@ -54,7 +54,8 @@ extension Activations {
     private static let tilesPerTask = 2
 
     /// Multiplies by several matrices in one go, so that the threads meet twice: once what is made of the rows
-    /// themselves is there, which is read by all outputs, and once the outputs are. A token's result depends neither on
+    /// themselves is there, which is read by all outputs, and once the outputs are. Rows in an order of inputs that
+    /// some matrices have for themselves are made before, once for all of these. A token's result depends neither on
     /// how many others there are, nor on the threads.
     /// - Throws: where there is no memory for a copy in another order of the inputs.
     package func multiply(_ products: [Product], on compute: Compute) throws(ComputeError) {

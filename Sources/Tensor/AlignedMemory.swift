@@ -7,7 +7,8 @@ import Glibc
 /// Zeroed memory straight from the kernel, returned as soon as its last reference goes.
 ///
 /// `@unchecked Sendable`: the pointer never changes; who may write is decided by the type that owns the memory
-/// (`PackedMatrix` writes only while it is built, `KeyValueBlock` only from the thread that owns its sequence).
+/// (`PackedMatrix`, `LowRankPart` and a file's copy are written only while they are built; `KeyValueBlock`, `Activations`
+/// and `Rows` belong to one sequence or pass, and that to one thread, which hands out parts that do not overlap).
 package final class AlignedMemory: @unchecked Sendable {
     package let pointer: UnsafeMutableRawPointer
     package let byteCount: Int
