@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 import struct
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from random_model import Writer
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
+BUILD = Path(os.environ.get("DORA_BUILD", ROOT / ".build/release"))
 ADAPTERS = (None, "sentiment", "topic")
 EXACT = dict(weights="f32", merged="f32", head="native", kv="f32")
 FROM_EXACT = [
@@ -81,7 +83,7 @@ def write(folder, dtype):
 def measure(model, adapter=None, **options):
     if adapter:
         options["adapter"] = MODELS / "adapters" / adapter
-    command = [ROOT / ".build/release/dora-accuracy", "--model", model, "--text", MODELS / "evaluation/general.txt"]
+    command = [BUILD / "dora-accuracy", "--model", model, "--text", MODELS / "evaluation/general.txt"]
     for name, value in options.items():
         command += [f"--{name}", value]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -124,6 +126,20 @@ def formats(folder):
         row(name, kl(quantized), ppl(quantized), kl(alone), *map(kl, default), ppl(default[0]))
 
 
+def forms(folder):
+    """Merged into Q8 beside factored, with the default's activations and with 16 bits."""
+    cells = [(adapter, activations, form) for adapter in ADAPTERS if adapter for activations in ("auto", "16")
+             for form in ("merged", "factored")]
+    row("base", *(f"{adapter}, `{activations}`: {form}" for adapter, activations, form in cells))
+    row("---", *["---:"] * len(cells))
+    bases = [("LLM.int8", MODELS / "base", {}), *((name, folder / dtype, options) for name, dtype, options in MADE)]
+    for name, model, options in bases:
+        found = [measure(model, adapter, activations=activations, **{"adapter-form": form}, **options)
+                 for adapter, activations, form in cells]
+        row(name, *map(kl, found))
+    print()
+
+
 def main():
     settings("changed from the F32 path", FROM_EXACT, EXACT)
     settings("changed from the default", FROM_DEFAULT, {})
@@ -134,6 +150,8 @@ def main():
         exact = measure(folder / "F32", reference=MODELS / "base", **EXACT)
         assert exact["divergence"] == 0, "the F32 checkpoint is not what the base decodes to"
         formats(folder)
+        print()
+        forms(folder)
     print(f"\n{exact['tokens']} tokens; entropy of the base's F32 path {exact['entropy']:.2f} nats")
 
 

@@ -14,9 +14,10 @@ package final class AlignedMemory: @unchecked Sendable {
     package let byteCount: Int
     private let mapping: Mapping
 
-    /// Memory of its own, on a page boundary.
+    /// Memory of its own, on a page boundary; on huge pages where there are some to fill.
     package convenience init(byteCount: Int) throws(ComputeError) {
-        self.init(at: 0, of: try Mapping(byteCount: byteCount, hugePages: false), byteCount: byteCount)
+        let hugePages = byteCount >= 4 * Mapping.hugePage
+        self.init(at: 0, of: try Mapping(byteCount: byteCount, hugePages: hugePages), byteCount: byteCount)
     }
 
     fileprivate init(at offset: Int, of mapping: Mapping, byteCount: Int) {
@@ -70,7 +71,7 @@ private final class Mapping: @unchecked Sendable {
     private let all: UnsafeMutableRawPointer
     private let allCount: Int
 
-    private static let hugePage = 2 << 20
+    static let hugePage = 2 << 20
 
     init(byteCount: Int, hugePages: Bool) throws(ComputeError) {
         allCount = max(byteCount, 1) + (hugePages ? Self.hugePage : 0)

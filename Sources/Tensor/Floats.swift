@@ -79,6 +79,15 @@ extension Compute {
         }
     }
 
+    /// out[i] = (codes[i] * scale) * unit.
+    /// - Parameter codes: `[count]`
+    package func widen(
+        _ codes: UnsafePointer<Int8>, count: Int, scale: Float, unit: Float,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        kernels.pointee.widen_codes(codes, Int64(count), scale, unit, out)
+    }
+
     /// What `lookUp` rounds to.
     package enum Rounding: Sendable {
         case none, half, brain

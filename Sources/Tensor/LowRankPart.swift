@@ -72,74 +72,120 @@ package final class LowRankPart: @unchecked Sendable {
             view.scales = UnsafePointer(copy)
         }
         self.view = view
-        let writer = FactorWriter(isHalf: isHalf, kernels: compute.kernels)
-        let ofA = (0..<rank).map { row in
-            writer.shift((0..<columns).lazy.map { a[row * columns + $0] })
-        }
-        let ofB = (0..<rank).map { column in
-            writer.shift((0..<rows).lazy.map { b[$0 * rank + column] })
-        }
-        for index in 0..<rank {
-            units[index] = Float(
-                Double(scaling) * Double(sign: .plus, exponent: -ofA[index] - ofB[index], significand: 1))
-        }
-        let chunks = columns.roundedUp(to: Self.lanes) / Self.lanes
-        let (blocks, tiles) = (rank.roundedUp(to: DK_RANKS) / DK_RANKS, rows.roundedUp(to: DK_ROWS) / DK_ROWS)
-        compute.parallel(blocks) { block in
-            let first = block * DK_RANKS
-            let ranks = min(DK_RANKS, rank - first)
-            for chunk in 0..<chunks {
-                for offset in 0..<ranks {
-                    let row = first + offset, column = chunk * Self.lanes
-                    writer.write(
-                        to: start, at: (first * chunks + chunk * ranks + offset) * Self.lanes,
-                        count: min(Self.lanes, columns - column), shift: ofA[row]
-                    ) { a[row * columns + column + $0] }
+        let writer = FactorWriter(isHalf: isHalf, kernels: compute.kernels, start: start)
+        a.withUnsafeBufferPointer { a in
+            b.withUnsafeBufferPointer { b in
+                let ofA = (0..<rank).map { writer.shift(Self.largest(a[$0 * columns..<($0 + 1) * columns])) }
+                let ofB = Self.largest(b, stride: rank).map(writer.shift)
+                for index in 0..<rank {
+                    units[index] = Float(
+                        Double(scaling)
+                            * Double(sign: .plus, exponent: -ofA[index] - ofB[index], significand: 1))
                 }
-            }
-        }
-        compute.parallel(tiles) { tile in
-            for column in 0..<rank {
-                let row = tile * DK_ROWS
-                writer.write(
-                    to: start + layout.b, at: (tile * rank + column) * DK_ROWS,
-                    count: min(DK_ROWS, rows - row), shift: ofB[column]
-                ) { b[(row + $0) * rank + column] }
+                Self.store(a, rank: rank, columns: columns, shifts: ofA, by: writer, on: compute)
+                Self.store(
+                    b, rank: rank, rows: rows, shifts: ofB, at: layout.b, by: writer, on: compute)
             }
         }
     }
+
+    /// A, `[ranks / 8 rounded up, columns / 16 rounded up, 8, 16]`, the last block of ranks narrower.
+    private static func store(
+        _ a: UnsafeBufferPointer<Float>, rank: Int, columns: Int, shifts: [Int], by writer: FactorWriter,
+        on compute: Compute
+    ) {
+        let chunks = columns.roundedUp(to: lanes) / lanes
+        // Chunks of a task.
+        let stretch = 32
+        let stretches = chunks.roundedUp(to: stretch) / stretch
+        compute.parallel(rank.roundedUp(to: DK_RANKS) / DK_RANKS * stretches) { task in
+            let first = task / stretches * DK_RANKS
+            let ranks = min(DK_RANKS, rank - first)
+            let firstChunk = task % stretches * stretch
+            for chunk in firstChunk..<min(firstChunk + stretch, chunks) {
+                let column = chunk * lanes
+                writer.write(count: ranks * lanes, at: (first * chunks + chunk * ranks) * lanes) { floats in
+                    for offset in 0..<ranks {
+                        let row = first + offset
+                        let factor = writer.factor(shifts[row])
+                        for lane in 0..<min(lanes, columns - column) {
+                            floats[offset * lanes + lane] = a[row * columns + column + lane] * factor
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// B, `[rows / 16 rounded up, ranks, 16]`.
+    private static func store(
+        _ b: UnsafeBufferPointer<Float>, rank: Int, rows: Int, shifts: [Int], at offset: Int,
+        by writer: FactorWriter, on compute: Compute
+    ) {
+        let factors = shifts.map(writer.factor)
+        compute.parallel(rank == 0 ? 0 : rows.roundedUp(to: DK_ROWS) / DK_ROWS) { tile in
+            let first = tile * DK_ROWS
+            writer.write(count: rank * DK_ROWS, at: tile * rank * DK_ROWS, behind: offset) { floats in
+                for row in 0..<min(DK_ROWS, rows - first) {
+                    for column in 0..<rank {
+                        floats[column * DK_ROWS + row] = b[(first + row) * rank + column] * factors[column]
+                    }
+                }
+            }
+        }
+    }
+
+    /// The largest magnitude. Compared as integers, which vector instructions do in any order.
+    private static func largest(_ values: Slice<UnsafeBufferPointer<Float>>) -> Float {
+        Float(bitPattern: values.reduce(0) { max($0, $1.magnitude.bitPattern) })
+    }
+
+    /// The largest magnitude of each column of `[rows, stride]`.
+    private static func largest(_ values: UnsafeBufferPointer<Float>, stride: Int) -> [Float] {
+        var bits = [UInt32](repeating: 0, count: stride)
+        bits.withUnsafeMutableBufferPointer { bits in
+            for row in Swift.stride(from: 0, to: values.count, by: max(1, stride)) {
+                for column in 0..<stride {
+                    bits[column] = max(bits[column], values[row + column].magnitude.bitPattern)
+                }
+            }
+        }
+        return bits.map { Float(bitPattern: $0) }
+    }
 }
 
-/// Stores factors, sixteen at a time.
+/// Stores factors as they are or in 16 bits.
 private struct FactorWriter {
     let isHalf: Bool
     // Unsafe only in the eyes of the compiler: the table is constant.
     nonisolated(unsafe) let kernels: UnsafePointer<dk_kernels>
+    // And tasks write to parts of the memory that do not overlap.
+    nonisolated(unsafe) let start: UnsafeMutableRawPointer
 
-    /// The power of two that brings the largest of the values near 2^14.
-    func shift(_ values: some Sequence<Float>) -> Int {
-        guard isHalf else { return 0 }
-        let largest = values.reduce(Float(0)) { max($0, abs($1)) }
-        guard largest > 0, largest.isFinite else { return 0 }
+    /// The power of two that brings the largest of some values near 2^14.
+    func shift(_ largest: Float) -> Int {
+        guard isHalf, largest > 0, largest.isFinite else { return 0 }
         return min(14 - Int(largest.exponent), 126)
     }
 
-    /// - Parameter index: of the first in the array at `start`, of which there are sixteen; beyond `count` they are zero.
+    func factor(_ shift: Int) -> Float { Float(sign: .plus, exponent: shift, significand: 1) }
+
+    /// - Parameters:
+    ///   - index: of the first in the array that begins at byte `offset`.
+    ///   - fill: writes what is not zero.
     func write(
-        to start: UnsafeMutableRawPointer, at index: Int, count: Int, shift: Int, _ value: (Int) -> Float
+        count: Int, at index: Int, behind offset: Int = 0, _ fill: (UnsafeMutablePointer<Float>) -> Void
     ) {
-        let factor = Float(sign: .plus, exponent: shift, significand: 1)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: LowRankPart.lanes) { floats in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { floats in
+            floats.initialize(repeating: 0)
             guard let floats = floats.baseAddress else { return }
-            for offset in 0..<LowRankPart.lanes {
-                floats[offset] = offset < count ? value(offset) * factor : 0
-            }
+            fill(floats)
+            let target = start + offset
             if isHalf {
                 kernels.pointee.halve(
-                    floats, Int64(LowRankPart.lanes), start.assumingMemoryBound(to: UInt16.self) + index)
+                    floats, Int64(count), target.assumingMemoryBound(to: UInt16.self) + index)
             } else {
-                (start.assumingMemoryBound(to: Float.self) + index).update(
-                    from: floats, count: LowRankPart.lanes)
+                (target.assumingMemoryBound(to: Float.self) + index).update(from: floats, count: count)
             }
         }
     }

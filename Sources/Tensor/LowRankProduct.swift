@@ -16,7 +16,8 @@ package struct LowRankProduct: Sendable {
         precondition(rank > 0 && a.count == rank * columns && b.count.isMultiple(of: rank))
         (self.rank, self.columns, self.scaling) = (rank, columns, scaling)
         let tile = PackedMatrix.tileRows * rank, block = DK_BLOCK
-        self.b = b + [Float](repeating: 0, count: b.count.roundedUp(to: tile) - b.count)
+        let missing = b.count.roundedUp(to: tile) - b.count
+        self.b = missing == 0 ? b : b + [Float](repeating: 0, count: missing)
         var blocks = [Float](repeating: 0, count: rank * columns.roundedUp(to: block))
         for start in stride(from: 0, to: columns, by: block) {
             for index in 0..<rank {
@@ -38,12 +39,13 @@ package struct LowRankProduct: Sendable {
     ///   - out: `[columns / 64 rounded up, rows.count, 64]`, padded with zeros: one row is that row. Nil if only the squares
     ///     are wanted.
     ///   - squares: `[rows.count]`, the sum of each row's squares.
-    /// - Precondition: `rows` lie in b's tiles.
+    /// - Precondition: `rows` lie in b's tiles, and are no more than a tile has.
     package func add(
         rows: Range<Int>, to before: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>?,
         squares: UnsafeMutablePointer<Double>, on compute: Compute
     ) {
         precondition(rows.lowerBound >= 0 && rows.upperBound * rank <= b.count)
+        precondition(rows.count <= PackedMatrix.tileRows)
         b.withUnsafeBufferPointer { b in
             a.withUnsafeBufferPointer { a in
                 guard let b = b.baseAddress, let a = a.baseAddress else { return }

@@ -66,6 +66,20 @@ static void look_up(const dk_kernels *k) {
         }
 }
 
+// Every code by scales of all sizes, in rows of all widths.
+static void widen_codes(const dk_kernels *k) {
+    static const float scales[] = {1, 0.37f, -3, 1e-7f, 1e-39f, 3e38f, 0};
+    for (int count = 1; count <= 300; count += count < 70 ? 1 : 23)
+        for (int s = 0; s < 7; s++) {
+            int8_t *codes = poisoned((size_t)count);
+            float *out = poisoned(sizeof(float) * (size_t)count);
+            for (int i = 0; i < count; i++) codes[i] = (int8_t)(i * 37 + count);
+            k->widen_codes(codes, count, scales[s], 1.0f / 127, out);
+            record_floats(out, count, "widen %d codes by %g", count, (double)scales[s]);
+            free(codes), free(out);
+        }
+}
+
 // The codes themselves lie as a table's products want them: multiplied by ones on a diagonal they show.
 static void record_codes(const dk_kernels *k, const dk_activations *a, const char *what) {
     const int64_t columns = a->columns, rows = columns < 200 ? columns : 200, tiles = (rows + DK_ROWS - 1) / DK_ROWS;
@@ -117,6 +131,7 @@ static void quantize(const dk_kernels *k, const float *x, int tokens, int column
 void run_conversions(const dk_kernels *k) {
     halves(k);
     look_up(k);
+    widen_codes(k);
     noise n = {3};
     static const int widths[] = {1, 3, 15, 16, 17, 31, 33, 63, 64, 65, 100, 172, 2048};
     static const float scales[] = {1, 1e-30f, 1e-36f, 1e-38f, 1e-42f, 1e30f, 3e38f, 3.4e38f, 0};

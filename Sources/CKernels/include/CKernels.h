@@ -195,7 +195,7 @@ typedef struct {
     void (*unpack)(const dk_matrix *matrix, int64_t tile, float *rows, int64_t columns);
     // W = V + scaling * b a of `rows` rows: `before` [rows][columns], b [rows][rank], a in blocks of columns
     // [columns/64][rank][64], padded with zeros, and so `out` [columns/64][rows][64], or NULL. squares [rows]: the sum
-    // of each row's squares.
+    // of each row's squares. At most DK_ROWS rows.
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
     // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
@@ -215,6 +215,8 @@ typedef struct {
     // out[i] = values[indices[i]] * scales[i / block], rounded; 16 values, indices of one byte each.
     void (*look_up)(const uint8_t *indices, int64_t count, const float *values, const float *scales, int64_t block,
                     dk_target target, float *out);
+    // out[i] = (codes[i] * scale) * unit.
+    void (*widen_codes)(const int8_t *codes, int64_t count, float scale, float unit, float *out);
 } dk_kernels;
 
 // The tables that this CPU can run, best first; the last is the portable one.

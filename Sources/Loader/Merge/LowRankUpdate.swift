@@ -77,16 +77,20 @@ struct LowRankRows: RowMerge {
         rows: Range<Int>, of before: UnsafePointer<Float>, writing blocks: UnsafeMutablePointer<Float>? = nil,
         on compute: Compute
     ) -> RowFactors {
-        var squares = [Double](repeating: 0, count: rows.count)
-        product.add(rows: rows, to: before, into: blocks, squares: &squares, on: compute)
-        var result = RowFactors()
-        result.isOverflow = squares.contains { !$0.isFinite }
-        guard let magnitude else { return result }
-        for (offset, row) in rows.enumerated() where row < magnitude.count {
-            let norm = Float(squares[offset].squareRoot())
-            if norm == 0 { result.zeroRows += 1 }
-            result.factors[offset] = norm == 0 ? 0 : magnitude[row] / norm
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: rows.count) { squares in
+            squares.initialize(repeating: 0)
+            if let start = squares.baseAddress {
+                product.add(rows: rows, to: before, into: blocks, squares: start, on: compute)
+            }
+            var result = RowFactors()
+            result.isOverflow = squares.contains { !$0.isFinite }
+            guard let magnitude else { return result }
+            for (offset, row) in rows.enumerated() where row < magnitude.count {
+                let norm = Float(squares[offset].squareRoot())
+                if norm == 0 { result.zeroRows += 1 }
+                result.factors[offset] = norm == 0 ? 0 : magnitude[row] / norm
+            }
+            return result
         }
-        return result
     }
 }

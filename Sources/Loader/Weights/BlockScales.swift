@@ -34,6 +34,27 @@ package enum BlockScales: Sendable {
             self.groupSize = groupSize
             self.offset = offset
         }
+
+        /// A group's at a time.
+        fileprivate func values(of blocks: Range<Int>) -> [Float] {
+            [Float](unsafeUninitializedCapacity: blocks.count) { out, count in
+                codes.withBytes { codes in
+                    map.withUnsafeBufferPointer { map in
+                        var block = blocks.lowerBound
+                        while block < blocks.upperBound {
+                            let group = block / groupSize
+                            let maximum = groupMaxima[group]
+                            let end = min((group + 1) * groupSize, blocks.upperBound)
+                            for index in block..<end {
+                                out[index - blocks.lowerBound] = map[Int(codes[index])] * maximum + offset
+                            }
+                            block = end
+                        }
+                    }
+                }
+                count = blocks.count
+            }
+        }
     }
 
     /// How the kernels read nested scales where they are; nil where groups do not divide as they need it.
@@ -56,13 +77,7 @@ package enum BlockScales: Sendable {
                 tensor.convert(blocks, into: buffer)
                 count = blocks.count
             }
-        case .nested(let nested):
-            nested.codes.withBytes { codes in
-                blocks.map { block in
-                    nested.map[Int(codes[block])] * nested.groupMaxima[block / nested.groupSize]
-                        + nested.offset
-                }
-            }
+        case .nested(let nested): nested.values(of: blocks)
         }
     }
 

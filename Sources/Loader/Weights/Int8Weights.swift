@@ -47,10 +47,10 @@ package struct Int8Weights: WeightSource {
     package func decode(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, on compute: Compute) {
         withCodes(of: rows, on: compute) { codes, maxima in
             for row in 0..<rows.count {
-                let maximum = maxima[row]
-                for index in row * columns..<(row + 1) * columns {
-                    out[index] = (Float(codes[index]) * maximum) * MatrixFormat.q8RowUnit
-                }
+                let start = row * columns
+                compute.widen(
+                    codes + start, count: columns, scale: maxima[maxima.startIndex + row],
+                    unit: MatrixFormat.q8RowUnit, into: out + start)
             }
         }
     }
@@ -62,7 +62,7 @@ package struct Int8Weights: WeightSource {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { block in
             block.initialize(repeating: 0)
             withCodes(of: range, on: compute) { codes, maxima in
-                for row in 0..<range.count { scales[row] = maxima[row] }
+                scales.replaceSubrange(0..<range.count, with: maxima)
                 UnsafeMutableRawBufferPointer(block).copyMemory(
                     from: UnsafeRawBufferPointer(start: codes, count: range.count * columns))
             }
@@ -81,20 +81,20 @@ package struct Int8Weights: WeightSource {
 
     /// Calls `body` with the codes `[rows.count, columns]` and the rows' maxima.
     private func withCodes(
-        of rows: Range<Int>, on compute: Compute, _ body: (UnsafePointer<Int8>, [Float]) -> Void
+        of rows: Range<Int>, on compute: Compute, _ body: (UnsafePointer<Int8>, ArraySlice<Float>) -> Void
     ) {
         switch codes {
         case .stored(let weight, let rowMaxima):
             weight.withBytes { bytes in
                 guard let start = bytes.baseAddress else { return }
                 let codes = (start + rows.lowerBound * columns).assumingMemoryBound(to: Int8.self)
-                body(codes, Array(rowMaxima[rows]))
+                body(codes, rowMaxima[rows])
             }
         case .computed(let dense):
             let (codes, maxima) = quantize(dense, rows: rows, on: compute)
             codes.withUnsafeBufferPointer { buffer in
                 guard let start = buffer.baseAddress else { return }
-                body(start, maxima)
+                body(start, maxima[...])
             }
         }
     }
