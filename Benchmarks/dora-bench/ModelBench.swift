@@ -88,10 +88,11 @@ struct ModelBench {
                 let before = rate()
                 var states = [SequenceState(pass.geometry)]
                 let time = try measure {
-                    for start in stride(from: 0, to: tokens, by: pass.chunk) {
-                        try step(
-                            model.weights, &states, tokens: min(pass.chunk, tokens - start),
-                            isLast: start + pass.chunk >= tokens)
+                    var left = tokens
+                    while left > 0 {
+                        let share = pass.share(of: left)
+                        left -= share
+                        try step(model.weights, &states, tokens: share, isLast: left == 0)
                     }
                 }
                 times[index].append(time)

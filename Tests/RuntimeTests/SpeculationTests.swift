@@ -192,6 +192,19 @@ import Testing
         #expect(history.match(after: [49, 49, 49], atMost: 1, isOwn: false)?.tokens == [109])
     }
 
+    /// On a machine that other work shares a step now and then takes many times as long.
+    @Test func oneLongStepDoesNotEndGuessing() {
+        var price = StepPrice()
+        for _ in 0..<50 { price.record(rows: 1, seconds: 1) }
+        price.record(rows: 9, seconds: 4)
+        #expect(price.ofRow(besides: 1) < 0.5)
+        for _ in 0..<4 { price.record(rows: 9, seconds: 1.2) }
+        #expect(price.ofRow(besides: 1) < 0.1)
+        for _ in 0..<50 { price.record(rows: 1, seconds: 0.9) }
+        price.record(rows: 9, seconds: 50)
+        #expect(price.ofRow(besides: 1) < 0.15)
+    }
+
     /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
     @Test func guessesMustPay() {
         var cheap = StepPrice()
@@ -200,7 +213,7 @@ import Testing
             cheap.record(rows: 1 + count % 4, seconds: 1 + 0.01 * Double(count % 4))
             dear.record(rows: 1 + count % 4, seconds: 1 + Double(count % 4))
         }
-        #expect(abs(cheap.ofRow(besides: 1) - 0.02) < 1e-6 && abs(dear.ofRow(besides: 8) - 1) < 1e-6)
+        #expect(cheap.ofRow(besides: 1) < 0.05 && dear.ofRow(besides: 8) > 0.9)
         var likely = Likelihood()
         likely.record(SettledGuess(count: 9, accepted: 9, isOwn: true, isWrong: false))
         #expect(

@@ -7,6 +7,9 @@ extension Batch {
         let decoding = active.filter { running[$0].sequence.isDecoding }
         let room = decoding.isEmpty ? pass.chunk : max(pass.chunk / 4, maximumSequences)
         let prompts = active.filter { !running[$0].sequence.isDecoding }
+        if active.count == 1, let prompt = prompts.first {
+            return [(prompt, pass.share(of: running[prompt].sequence.pendingTokens))]
+        }
         return decoding.map { ($0, 1) } + promptShares(prompts, room: min(room, pass.chunk - decoding.count))
     }
 

@@ -20,8 +20,9 @@ package final class ForwardPass {
 
     /// Rows of logits computed at a time; each is a whole vocabulary.
     static let logitRows = 16
-    /// A multiple of the tokens that the kernels take at a time.
-    package static let defaultChunk = 252
+    /// Tokens that the kernels take at a time divide it.
+    package static let defaultChunk = 264
+    private static let tokensAtATime = 12
 
     package init(
         _ configuration: ModelConfiguration, halfCache: Bool, secondTerms: SecondTerms = .peaks,
@@ -69,6 +70,13 @@ package final class ForwardPass {
             try feedForward(layer, step)
         }
         try readLogits(parts, rows, body)
+    }
+
+    /// How many of the next tokens of a prompt to compute, where nothing else is: its steps are alike, as each reads all
+    /// weights, however few tokens it has.
+    package func share(of tokens: Int) -> Int {
+        let steps = max(1, tokens.roundedUp(to: chunk) / chunk)
+        return min(tokens, chunk, ((tokens + steps - 1) / steps).roundedUp(to: Self.tokensAtATime))
     }
 
     /// Where states grow.

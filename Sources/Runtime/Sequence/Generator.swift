@@ -53,7 +53,8 @@ package final class Generator {
                     &sequence, of: nil, own: &repeats, atMost: pass.chunk - sequence.pendingTokens, besides: 1
                 )
             }
-            let parts = try sequence.nextParts(atMost: pass.chunk, on: pass)
+            let parts = try sequence.nextParts(
+                atMost: pass.share(of: sequence.pendingTokens), on: pass)
             let start = ContinuousClock.now
             try pass.step(parts) { part, token, logits in
                 try sequence.accept(logits, part: part, token: token, emit: emit)
@@ -74,7 +75,7 @@ package final class Generator {
             request, on: pass.configuration, weights: weights, state: SequenceState(pass.geometry),
             width: RunningScore.mostBranches)
         while !running.isFinished {
-            let parts = try running.nextParts(atMost: pass.chunk, on: pass)
+            let parts = try running.nextParts(atMost: pass.share(of: running.pendingTokens), on: pass)
             try pass.step(parts) { part, token, logits in
                 try running.accept(logits, part: part, token: token) { _, _ in true }
             }

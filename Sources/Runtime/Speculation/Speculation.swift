@@ -24,6 +24,9 @@ struct Speculation {
     /// Of a prompt, what is kept before a text: what leads to it.
     private static let lead = 8
 
+    /// What a guess must be likely to gain for each token that it costs: costs are estimates.
+    private static let margin = 1.3
+
     /// Most guesses of a sequence in a step.
     let limit: Int
     private var records: [AdapterIdentity?: Record] = [:]
@@ -53,7 +56,7 @@ struct Speculation {
     ) -> Int {
         let most = min(most, limit)
         guard most > 0 else { return 0 }
-        let price = price.ofRow(besides: tokens)
+        let price = min(1, Self.margin * price.ofRow(besides: tokens))
         var record = records[adapter]
         guard let guess = sequence.guess(atMost: most, others: record?.texts) else { return 0 }
         let count = min(
