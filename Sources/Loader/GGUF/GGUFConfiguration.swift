@@ -47,6 +47,7 @@ struct GGUFConfiguration {
             members["sliding_window"] == nil
         {
             members["sliding_window"] = .null
+            members["sliding_window_pattern"] = .integer(0)
         }
         members["tie_word_embeddings"] = .bool(model.shape(of: "output.weight") == nil)
         if architecture.namesBiases {
