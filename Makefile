@@ -56,8 +56,9 @@ check-gguf: build
 	$(PYTHON) Tests/GGUF/check.py
 
 # Exports of every fixture beside transformers and PEFT; PYTHON has what Tests/Fixtures/make/requirements.txt lists.
-check-export: build
-	$(PYTHON) Tests/Export/check.py
+# PROGRAMS=FOLDER takes programs that are built.
+check-export: $(if $(PROGRAMS),,build)
+	$(PYTHON) Tests/Export/check.py $(if $(PROGRAMS),--bin $(PROGRAMS))
 
 # Real clients of HTTP, of the versions that are pinned, in a virtual environment of their own.
 check-clients: build
@@ -130,10 +131,10 @@ check-dist: dist
 	@scripts/install-dependencies.sh debootstrap lintian qemu-user-static systemd-container python3-venv
 	packaging/check/run.sh
 
-# The dashboard's queries, asked of a Prometheus that scrapes a server.
-check-dashboard: build
+# The dashboard's queries, asked of a Prometheus that scrapes a server; PROGRAMS=FOLDER takes programs that are built.
+check-dashboard: $(if $(PROGRAMS),,build)
 	@scripts/install-dependencies.sh prometheus
-	python3 packaging/check/dashboard.py .build/$(CONFIGURATION) models
+	python3 packaging/check/dashboard.py $(or $(PROGRAMS),.build/$(CONFIGURATION)) models
 
 # Debian's packages; elsewhere install OpenBLAS and SentencePiece with their headers, and pkg-config.
 dependencies:

@@ -1,9 +1,10 @@
 """Exports beside transformers, PEFT and llama.cpp: make check-export PYTHON=…
 
-    python3 Tests/Export/check.py [--bin .build/release] [--only REGEX] [--parts golden,families,merge,tokenizers,gguf,lora]
+    python3 Tests/Export/check.py [--bin .build/release] [--only REGEX] [--parts golden,families,made,merge,tokenizers,gguf,lora]
 
 - golden, families: every golden case, exported in F32 in small shards and loaded by transformers, has the log
   probabilities that PEFT's forward had when the fixture was made (1e-4).
+- made: models of made.py, as folders and as GGUF, beside PEFT; what GGUF cannot say is refused by name.
 - merge: the demo adapters, on the LLM.int8 base and on it as NF4, against PEFT's `merge_and_unload` on what bitsandbytes'
   codes stand for.
 - gguf: llama.cpp loads families and golden cases as GGUF in F32, and answers as PEFT did, as far as its own arithmetic lets
@@ -211,6 +212,39 @@ def check_gguf(exporter, only):
     return tally("gguf", results + check_demo(exporter) + check_blocks(exporter))
 
 
+def check_made(exporter, only):
+    import llama
+    import made
+
+    results, work = [], exporter.work / "made"
+    ids = torch.randint(3, 48, (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    for name in [*made.CONFIGS, *made.REFUSED]:
+        if not re.search(only, name):
+            continue
+        shutil.rmtree(work, ignore_errors=True)
+        for model, adapter in zip(made.make(name, work), (None, work / "adapter")):
+            theirs = logprobs(model, ids)
+            folder = exporter.export(work / "base", adapter, "--dtype", "f32")
+            mine = (logprobs(load(folder), ids) - theirs).abs().max().item()
+            out = exporter.export(work / "base", adapter, "--format", "gguf", "--dtype", "f32")
+            title = f"  {name}{' dora' if adapter else ''}: {mine:.1e} as a folder, "
+            if refusal := made.REFUSED.get(name):
+                right = isinstance(out, str) and refusal[-1] in out
+                print(title + ("refused as GGUF" if right else f"{out} as GGUF, not refused for {refusal[-1]}"), flush=True)
+            elif isinstance(out, str):
+                right = False
+                print(title + out, flush=True)
+            else:
+                loaded = llama.Model(out)
+                rows = loaded.logprobs(ids)
+                loaded.close()
+                found = (rows - theirs).gather(-1, theirs.topk(3).indices).abs().max().item()
+                right = found <= LLAMA_TOLERANCE
+                print(f"{title}{found:.1e} as GGUF", flush=True)
+            results.append("right" if right and mine <= TOLERANCE else "wrong")
+    return tally("made", results)
+
+
 # llama.cpp takes the factors for long texts by the size of its context, which is larger here than the original one of 16, and
 # leaves out Phi 3's window, here of 24.
 WINDOW = 24
@@ -359,7 +393,7 @@ def check_tokenizers(exporter, only):
     return tally("tokenizers", results)
 
 
-PARTS = {"gguf": check_gguf, "lora": check_lora, "golden": check_golden, "families": check_families, "merge": check_merge, "tokenizers": check_tokenizers}
+PARTS = {"gguf": check_gguf, "lora": check_lora, "golden": check_golden, "families": check_families, "made": check_made, "merge": check_merge, "tokenizers": check_tokenizers}
 
 
 def main():

@@ -1,5 +1,6 @@
 #!/bin/sh
-# answers.sh DIRECTORY-OF-PROGRAMS DIRECTORY-OF-MODELS: a first answer, a server's answers, as an installation gives them.
+# answers.sh DIRECTORY-OF-PROGRAMS DIRECTORY-OF-MODELS: a first answer, a server's answers and exports, as an installation
+# gives them.
 set -eu
 bin=$1
 models=$2
@@ -20,6 +21,18 @@ expect "--adapter sentiment" "$(ask --adapter "$models/adapters/sentiment")" neg
 expect "--adapter topic" "$(ask --adapter "$models/adapters/topic")" lawsuit
 "$bin/dora-pack" "$models/base" -o "$work/base.dora"
 expect "packed" "$(ask --model "$work/base.dora" --adapter "$models/adapters/topic")" lawsuit
+
+# What it writes, it reads.
+merge() { "$bin/dora-export" --model "$models/base" --adapter "$models/adapters/topic" "$@"; }
+merge -o "$work/merged"
+expect "exported" "$(ask --model "$work/merged")" lawsuit
+merge --format gguf --dtype q8_0 -o "$work/merged.gguf"
+expect "exported as GGUF" "$(ask --model "$work/merged.gguf")" lawsuit
+kept=$(merge --as-lora 16 -o "$work/lora" | tail -n 1)
+expect "exported as a plain LoRA, $kept" "$(ask --adapter "$work/lora")" lawsuit
+! grep -q '"use_dora": *true' "$work/lora/adapter_config.json" || fail "it is no plain LoRA"
+expect "exported over what is there" "$(merge -o "$work/merged" 2>&1 | tail -n 1 | sed "s|$work/||")" \
+    "dora-export: merged: cannot be written: the folder exists and is not empty; give another name"
 
 "$bin/dora-serve" --adapter-root "$models/adapters" --listen "unix:$work/sock" --socket-mode 660 \
     --http tcp:127.0.0.1:0 --log-level error >"$work/out" &

@@ -3,7 +3,9 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import dora_serve
 
@@ -71,9 +73,19 @@ class Saved:
         subprocess.run(["cp", "-R", adapters["sentiment"], os.path.join(folder, "mine")], check=True)
 
 
-with dora_serve.from_peft(Saved()) as server:
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    served = dora_serve.from_peft(Saved())
+with served as server:
     assert server.generate(dora_serve.DEMO_PROMPT, max_tokens=8).adapter == "mine@1"
     saved = server._adapter
 assert not os.path.exists(saved)
+
+# Loaded in another type than the base's own.
+Saved.config = SimpleNamespace(dtype="torch.float16", _name_or_path=os.path.join(adapters["topic"], "../../base"))
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    dora_serve.from_peft(Saved()).stop()
+assert len(warned) == 1 and "loaded as float16" in str(warned[0].message) and warned[0].filename == __file__, warned
 print("  the client: all as it should be")
 sys.exit(0)

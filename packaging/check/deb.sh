@@ -33,7 +33,11 @@ packages=$(in_root "$root" sh -c 'apt-get install -s --no-install-recommends /ch
 files >"$work/before"
 in_root "$root" sh -c 'dpkg -i /check/dora_*.deb' | tail -n 1
 in_root "$root" sh /check/answers.sh /usr/bin /usr/share/dora/models
-in_root "$root" sh -c 'man dora-serve | head -n 1'
+for name in dora-export dora-generate dora-pack dora-serve; do
+    in_root "$root" sh -c "man $name | head -n 1"
+    in_root "$root" ls /usr/share/bash-completion/completions/$name /usr/share/zsh/vendor-completions/_$name \
+        /usr/share/fish/vendor_completions.d/$name.fish >/dev/null
+done
 [ "$(in_root "$root" getent group dora | cut -d: -f1)" = dora ] || fail "there is no group dora"
 
 echo "== systemd"
@@ -52,6 +56,13 @@ old=$(answer '/check/qemu -cpu Nehalem')
 in_root "$root" /check/qemu -cpu Nehalem /usr/bin/dora --version | sed 's/^/  /'
 [ -n "$plain" ] && [ "$plain" = "$old" ] || fail "the answers differ: $plain, $old"
 echo "  $(printf %s "$plain" | cksum) both times"
+write='rm -rf /check/out && $RUN /usr/bin/dora-export --model /usr/share/dora/models/base --adapter /usr/share/dora/models/adapters/topic -o /check/out'
+exported() { in_root "$root" sh -c "RUN='$1'; $write && cksum </check/out/model.safetensors"; }
+plain=$(exported '')
+old=$(exported '/check/qemu -cpu Nehalem')
+[ -n "$plain" ] && [ "$plain" = "$old" ] || fail "the exports differ: $plain, $old"
+# There the decomposition rounds otherwise.
+in_root "$root" sh -c "RUN='/check/qemu -cpu Nehalem'; $write --as-lora 16" | tail -n 1 | sed 's/^/  exported, and as a plain LoRA: /'
 
 echo "== purged"
 in_root "$root" dpkg --purge dora | tail -n 1

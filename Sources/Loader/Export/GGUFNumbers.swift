@@ -60,6 +60,7 @@ struct GGUFNumbers {
             guard configuration.ropes.count > 1 else { return nil }
             return .float(Float(configuration.ropes[1].theta))
         case "sliding_window":
+            if let count = table.slidingLayerCount, count != configuration.layerCount { return nil }
             if let window = windows.lazy.compactMap({ $0 }).first { return .integer(window) }
             return table.writesNoWindow ? .integer(0) : nil
         default: return nil

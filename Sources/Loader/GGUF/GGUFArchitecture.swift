@@ -41,7 +41,7 @@ struct GGUFArchitecture: Sendable {
     /// Layers of a model in which that is not the size of a head, but hidden size / heads.
     var widelyScaledLayers: Int?
 
-    /// Layers of the only model whose windows llama.cpp knows, where files list which layers slide.
+    /// Layers of the only model whose windows llama.cpp knows, where files list which layers slide; others have none.
     var slidingLayerCount: Int?
     /// Whether a model without windows has one of 0.
     var writesNoWindow = false

@@ -42,10 +42,17 @@ struct GGUFConfiguration {
             if let value = try number(key.file) { members[key.configuration] = value }
         }
         if members["sliding_window"] == .integer(0) { members["sliding_window"] = .null }
+        // Absence, which transformers takes for its default, is none here.
+        if let count = architecture.slidingLayerCount, members["num_hidden_layers"]?.int != count,
+            members["sliding_window"] == nil
+        {
+            members["sliding_window"] = .null
+            members["sliding_window_pattern"] = .integer(0)
+        }
         members["tie_word_embeddings"] = .bool(model.shape(of: "output.weight") == nil)
         if architecture.namesBiases {
-            if model.shape(of: "blk.0.attn_q.bias") != nil { members["attention_bias"] = .bool(true) }
-            if model.shape(of: "blk.0.ffn_up.bias") != nil { members["mlp_bias"] = .bool(true) }
+            members["attention_bias"] = .bool(model.shape(of: "blk.0.attn_q.bias") != nil)
+            members["mlp_bias"] = .bool(model.shape(of: "blk.0.ffn_up.bias") != nil)
         }
         if let types = try layerTypes() { members["layer_types"] = types }
         members["dtype"] = .string("float32")

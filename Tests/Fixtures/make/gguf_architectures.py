@@ -54,10 +54,14 @@ MODELS = {
     "phi3": ("Phi3", dict(PLAIN, pad_token_id=0, rope_parameters=LONGROPE, original_max_position_embeddings=64)),
     "olmo2": ("Olmo2", dict(PLAIN)),
     "glm4": ("Glm4", dict(SHAPE, pad_token_id=0)),
+    "glm4-unbiased": ("Glm4", dict(SHAPE, pad_token_id=0, attention_bias=False)),
     "command-r": ("Cohere", dict(PLAIN, tie_word_embeddings=True, model_max_length=256, pad_token_id=0)),
     "cohere2": ("Cohere2", dict(PLAIN, tie_word_embeddings=True, sliding_window=32, rotary_pct=1.0, pad_token_id=0)),
     "exaone4": ("Exaone4", dict(PLAIN, pad_token_id=0)),
+    "exaone4-full": ("Exaone4", dict(
+        PLAIN, pad_token_id=0, sliding_window=None, layer_types=["full_attention"] * 2)),
     "seed_oss": ("SeedOss", SHAPE),
+    "seed_oss-unbiased": ("SeedOss", dict(SHAPE, attention_bias=False)),
 }
 
 

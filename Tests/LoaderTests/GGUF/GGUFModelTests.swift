@@ -21,7 +21,7 @@ import Testing
         #expect(try fields.double("rms_norm_eps") == 1e-5 && fields.double("rope_theta") == 500_000)
         // Without `output.weight`.
         #expect(model.tiesWordEmbeddings && model.maximumPositions == 128)
-        #expect(fields["rope_scaling"] == nil && fields["attention_bias"] == nil)
+        #expect(try fields["rope_scaling"] == nil && fields.bool("attention_bias") == false)
     }
 
     @Test func aHeadOfItsOwnAndBiasesAreSeen() throws {
