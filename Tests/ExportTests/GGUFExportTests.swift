@@ -16,7 +16,7 @@ import Testing
 
     /// What llama.cpp has words for; of the other fixtures, it has no architecture or not their windows, scales or biases.
     private static let written: Set<String> = [
-        "gemma", "granite", "llama-longrope", "llama-yarn", "mistral3", "olmo2", "phi3", "qwen2_5_vl",
+        "gemma", "glm4", "granite", "llama-longrope", "llama-yarn", "mistral3", "olmo2", "phi3", "qwen2_5_vl",
         "qwen3_vl",
     ]
 
