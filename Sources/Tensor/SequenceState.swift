@@ -62,15 +62,16 @@ package struct SequenceState: Sendable {
         keyValues = geometry.groups.map { KeyValueBlocks($0) }
     }
 
-    /// Begins with full blocks of a sequence that began with the same tokens under the same weights.
+    /// Begins with what a sequence has that began with the same tokens under the same weights.
     /// - Parameters:
-    ///   - blocks: their number.
-    ///   - held: of them, by group the last: at least those that the token behind them sees.
-    package init(_ geometry: StateGeometry, beginningWith blocks: Int, held: [[KeyValueBlock]]) {
+    ///   - count: tokens that are alike.
+    ///   - held: of their blocks, by group the last: at least those that the token behind them sees. A last one that is alike
+    ///     in part is copied by who goes on in it.
+    package init(_ geometry: StateGeometry, beginningWith count: Int, held: [[KeyValueBlock]]) {
         self.geometry = geometry
-        count = blocks * KeyValueGeometry.blockPositions
+        self.count = count
         keyValues = zip(geometry.groups, held).map {
-            KeyValueBlocks($0, first: blocks - $1.count, blocks: $1)
+            KeyValueBlocks($0, first: KeyValueGeometry.blocks(count) - $1.count, blocks: $1)
         }
         for part in keyValues { precondition(part.first <= part.geometry.firstBlock(seenFrom: count)) }
     }

@@ -113,7 +113,8 @@ import Testing
         let first = try run(beginning + [5, 6, 7], beginningWith: nothing)
         #expect(Array(first.computedTokens.prefix(size)) == beginning)
         let known = SequenceState(
-            pass.geometry, beginningWith: 1, held: first.state.keyValues.map { Array($0.blocks.prefix(1)) })
+            pass.geometry, beginningWith: size, held: first.state.keyValues.map { Array($0.blocks.prefix(1)) }
+        )
         var alone = try run(beginning + [9, 8], beginningWith: nothing)
         var sharing = try run(beginning + [9, 8], beginningWith: known)
         let (expected, found) = (alone.finish { _, _ in true }, sharing.finish { _, _ in true })

@@ -228,6 +228,6 @@ import Testing
             return
         }
         #expect(reply.completion.finishReason == .cancelled && reply.scores == nil)
-        #expect(batch.isEmpty && batch.usedBytes == 0)
+        #expect(batch.isEmpty && batch.keptBytes == 0)
     }
 }

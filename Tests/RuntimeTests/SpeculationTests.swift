@@ -1,5 +1,7 @@
 import DoraLoader
 import DoraTensor
+import DoraText
+import FoundationEssentials
 import Testing
 
 @testable import DoraRuntime
@@ -105,6 +107,35 @@ import Testing
                 expectEqual(try run([request], guesses: 15, known: [0: text]), expected)
             }
         }
+    }
+
+    /// So does a stop string, wherever in the guess it comes up.
+    @Test func aStopStringWithinAGuessEndsTheText() throws {
+        let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "models")
+        let demo = try LoadedModel(ModelSettings(model: models.appending(path: "base").path, threads: 2))
+        let tokenizer = try #require(demo.tokenizer)
+        let pass = try ForwardPass(demo.configuration, halfCache: true, on: compute)
+        let model = ServedModel(weights: demo.weights, language: demo.language)
+        let request = GenerationRequest(
+            prompt: tokenizer.encode("The company said that", addingSpecialTokens: true), maximumTokens: 50,
+            ignoresEOS: true, logprobs: 1)
+        let plain = try #require(try run([request], guesses: 0, on: pass, model).replies[0])
+        let text = Array(plain.text ?? "")
+        try #require(text.count > 60)
+        var (cut, accepted) = (0, 0)
+        for start in stride(from: 0, to: text.count - 4, by: 5) {
+            var stopped = request
+            stopped.stops = [String(text[start..<start + 4])]
+            let expected = try run([stopped], guesses: 0, on: pass, model)
+            let found = try run([stopped], guesses: 15, on: pass, model, known: [0: plain.tokenIDs])
+            expectEqual(found, expected)
+            #expect(found.replies[0]?.text == expected.replies[0]?.text)
+            #expect(found.replies[0]?.stopString == stopped.stops[0])
+            cut += plain.tokenIDs.count - (found.replies[0]?.tokenIDs.count ?? 0)
+            accepted += found.accepted
+        }
+        #expect(cut > 0 && accepted > 0)
     }
 
     /// What a window has left is gone when a guess turns out wrong; what the next token sees is not.

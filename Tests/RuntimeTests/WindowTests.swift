@@ -78,7 +78,7 @@ import Testing
         let model = try WindowedModel(family)
         let beginning = Self.prompt(330)
         let roomy = try TestEngine(adapters: [], folder: model.folder)
-        for (tail, cached) in [(400, 0), (30, 320), (70, 320), (500, 320)] {
+        for (tail, cached) in [(400, 0), (30, 330), (70, 330), (500, 330)] {
             let prompt = beginning + Self.prompt(tail, from: tail)
             let reply = try await roomy.generate(prompt, adapter: .base, maximumTokens: 4)
             #expect(reply.cachedTokens == cached, "\(tail)")

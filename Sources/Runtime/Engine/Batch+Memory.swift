@@ -71,7 +71,7 @@ extension Batch {
         guard var sequence = yielding.sequence as? RunningSequence else { return }
         running[index].charged = yielding.reservation.bytes(
             of: sequence.state.count, beginningWith: yielding.hold.count, isWhole: false)
-        share(&yielding)
+        share(&yielding, tail: .left, room: budget.bytes - usedBytes)
         prefixes.release(yielding.hold)
         yielding.hold = PrefixCache.Hold()
         yielding.charged = 0
@@ -90,10 +90,11 @@ extension Batch {
             var sequence = next.sequence as? RunningSequence, let rotation = next.rotation
         {
             let tokens = sequence.tokens
-            next.hold = prefixes.hold(
+            let known = prefixes.hold(
                 next.adapter, rotation: rotation, tokens, atMost: tokens.count - 1,
                 keeps: next.reservation.keeps)
-            sequence.beginAgain(on: prefixes.state(next.hold))
+            next.hold = known.hold
+            sequence.beginAgain(on: known.state)
             next.sequence = sequence
             next.charged = next.neededBytes
             guard makeRoom(for: next.charged + slack) else { return prefixes.release(next.hold) }

@@ -21,7 +21,9 @@ struct Batch {
         let arrival: ContinuousClock.Instant
         let queueTime: Duration
         let mergeTime: Duration
-        let cachedTokens: Int
+        /// How much of the prompt may come from others.
+        let reusableTokens: Int
+        var cachedTokens: Int
         /// When the last token was made.
         var lastToken: ContinuousClock.Instant?
         /// Bytes of blocks that were promised to the sequence, and of those that it took and did not share.
@@ -42,6 +44,8 @@ struct Batch {
         /// How likely it repeats itself.
         var repeats: Likelihood
         var reportedTokens = 0
+        /// Whether all of the prompt was left to those who begin alike.
+        var isPromptShared = false
         var failure: EngineError?
 
         /// Bytes that it takes once its next tokens are computed, beside what it shares.
@@ -49,7 +53,6 @@ struct Batch {
             reservation.bytes(of: sequence.state.count + sequence.pendingTokens, beginningWith: hold.count)
         }
 
-        var hasMoreToShare: Bool { failure == nil && sequence.state.fullBlocks > hold.count }
     }
 
     let pass: ForwardPass
@@ -99,14 +102,14 @@ struct Batch {
             return false
         }
         let (rotation, reservation) = (rotation(of: work), budget.reservation(work, context: context))
-        let hold =
+        let reusableTokens = Self.reusableTokens(of: work)
+        // The state at once, as what is not pinned may make room.
+        let (hold, state) =
             rotation.map {
                 prefixes.hold(
-                    waiting.adapter, rotation: $0, work.prompt, atMost: Self.reusableTokens(of: work),
+                    waiting.adapter, rotation: $0, work.prompt, atMost: reusableTokens,
                     keeps: reservation.keeps)
-            } ?? PrefixCache.Hold()
-        // At once, as what is not pinned may make room.
-        let state = prefixes.state(hold)
+            } ?? (PrefixCache.Hold(), SequenceState(pass.geometry))
         let grows = rotation != nil && Self.canGrow(work)
         let needed =
             grows
@@ -127,7 +130,7 @@ struct Batch {
                 language: model.language,
                 sequence: sequence(of: work, by: model, state: state),
                 arrival: waiting.arrival, queueTime: waited - waiting.mergeTime, mergeTime: waiting.mergeTime,
-                cachedTokens: state.count,
+                reusableTokens: reusableTokens, cachedTokens: state.count,
                 charged: needed, hold: hold, reservation: reservation, rotation: rotation, grows: grows,
                 number: admissions, repeats: speculation.likelihood(of: waiting.adapter)))
         if waiting.request.streams {
@@ -147,15 +150,6 @@ struct Batch {
                     + (request.scoredChoices?.lengths ?? [budget.length(request, context: context)])
             }
         return pass.configuration.rotation(ofLengths: lengths)
-    }
-
-    /// How much of a prompt's beginning may come from an earlier request: all but the tokens whose logits are wanted.
-    private static func reusableTokens(of work: EngineRequest.Work) -> Int {
-        switch work {
-        case .score(let score) where score.continuations == nil: 0
-        case .generate(let request) where request.promptLogprobs != nil: 0
-        default: work.prompt.count - 1
-        }
     }
 
     private func sequence(
@@ -178,16 +172,16 @@ struct Batch {
 
     /// Takes out the requests that `isMeant` picks; they finish as cancelled.
     mutating func cancel(_ isMeant: (RequestKey) -> Bool) -> [Ended] {
-        let meant = (running + paused).filter { isMeant($0.request.key) }
-        running.removeAll { isMeant($0.request.key) }
+        let waiting = paused.filter { isMeant($0.request.key) }
         paused.removeAll { isMeant($0.request.key) }
-        return meant.map { end($0, isCancelled: true) }
+        return end(isCancelled: true) { isMeant($0.request.key) } + waiting.map { end($0, isCancelled: true) }
     }
 
     /// Computes the next tokens of every sequence.
     /// - Returns: the requests that are done.
     mutating func step() -> [Ended] {
         makeRoomForStep()
+        beginFarther()
         // Of which sequence each part is, and which of its parts.
         var places: [(index: Int, part: Int)] = []
         var parts: [StepPart] = []
@@ -215,14 +209,17 @@ struct Batch {
             )
         }
         settle(guessing)
-        for index in running.indices where running[index].rotation != nil && running[index].hasMoreToShare {
-            var sequence = running[index]
-            share(&sequence)
-            running[index] = sequence
+        shareComputed()
+        return end(isCancelled: false) { $0.sequence.isFinished || $0.failure != nil }
+    }
+
+    /// One after the other: what the others paid for is theirs until they leave it.
+    private mutating func end(isCancelled: Bool, _ isMeant: (Running) -> Bool) -> [Ended] {
+        var ended: [Ended] = []
+        while let index = running.firstIndex(where: isMeant) {
+            ended.append(end(running.remove(at: index), isCancelled: isCancelled))
         }
-        let done = running.filter { $0.sequence.isFinished || $0.failure != nil }
-        running.removeAll { $0.sequence.isFinished || $0.failure != nil }
-        return done.map { end($0, isCancelled: false) }
+        return ended
     }
 
     private mutating func accept(
@@ -264,20 +261,10 @@ struct Batch {
             .piece(text: text, tokenIDs: Array(tokens), logprobs: Array(logprobs)))
     }
 
-    /// Leaves the full blocks of a sequence to those who will begin alike.
-    mutating func share(_ running: inout Running) {
-        guard running.hasMoreToShare,
-            let rotation = pass.configuration.rotation(ofLength: running.sequence.rotatedLength)
-        else { return }
-        running.charged -= prefixes.add(
-            running.adapter, rotation: rotation, running.sequence.computedTokens, of: &running.sequence.state,
-            to: &running.hold, keeps: running.reservation.keeps, room: budget.bytes - usedBytes)
-    }
-
     private mutating func end(_ ended: Running, isCancelled: Bool) -> Ended {
         var ended = ended
         hasEnded = true
-        share(&ended)
+        share(&ended, tail: .left, room: budget.bytes - usedBytes - ended.charged)
         prefixes.release(ended.hold)
         if let failure = ended.failure {
             return Ended(

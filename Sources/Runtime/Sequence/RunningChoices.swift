@@ -37,6 +37,11 @@ struct RunningChoices: RunningRequest {
     /// They are in the completion, beside the text.
     var scores: Scores? { nil }
 
+    mutating func begin(on state: SequenceState) {
+        score.begin(on: state)
+        sequence?.begin(on: state)
+    }
+
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart] {
         if deciding != nil { return try sequence?.nextParts(atMost: count, on: pass) ?? [] }
         return try score.nextParts(atMost: count, on: pass)

@@ -22,6 +22,10 @@ protocol RunningRequest {
     /// What was scored; nil if nothing was to be.
     var scores: Scores? { get }
 
+    /// Begins with more of the prompt, before anything is computed.
+    /// - Parameter state: of a beginning of this very prompt under these very weights; the prompt is longer.
+    mutating func begin(on state: SequenceState)
+
     /// The next tokens to compute.
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart]
 

@@ -128,6 +128,11 @@ struct RunningScore: RunningRequest {
             + further.reduce(0) { $0 + $1.tokens.count }
     }
 
+    mutating func begin(on state: SequenceState) {
+        self.state = state
+        pending = request.prompt[state.count...]
+    }
+
     mutating func nextParts(atMost count: Int, on pass: ForwardPass) throws(ComputeError) -> [StepPart] {
         inStep = []
         if isGroupFinished, let next = furtherGroups.popFirst() { begin(next) }

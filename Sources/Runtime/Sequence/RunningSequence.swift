@@ -91,11 +91,15 @@ struct RunningSequence {
         return part
     }
 
+    mutating func begin(on state: SequenceState) {
+        self.state = state
+        pending = tokens[state.count...]
+    }
+
     /// Computes all tokens so far again; what was made of them stays as it is.
     /// - Parameter state: empty, or of a beginning of these very tokens under these very weights.
     mutating func beginAgain(on state: SequenceState) {
-        self.state = state
-        pending = tokens[state.count...]
+        begin(on: state)
         isRecomputing = true
     }
 
