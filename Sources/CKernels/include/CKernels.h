@@ -109,7 +109,7 @@ typedef enum {
     DK_KV_F32, // floats: keys [kv head][key/16][head size][16], values [kv head][key][value_stride]
     DK_KV_F16, // likewise IEEE halves
     DK_KV_Q8,  // int8: keys, transformed, [kv head][key/16][head size/4][16][4] code+128, values
-               // [kv head][value_stride/16][key/4][16][4] code; float scales [kv head][keys, values][key]
+               // [kv head][value_stride/16][key%16][16][key/16] code; float scales [kv head][keys, values][key]
 } dk_cache_format;
 
 // One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer that is kept alike.
