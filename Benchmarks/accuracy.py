@@ -26,12 +26,14 @@ FROM_EXACT = [
     ("nothing", {}), ("linear layers int8 (native)", dict(weights="native")),
     ("linear layers Q8", dict(weights="q8")), ("head Q8", dict(head="q8")), ("head Q4", dict(head="q4")),
     ("merged Q8", dict(merged="q8")), ("merged Q4", dict(merged="q4")), ("cache F16", dict(kv="f16")),
+    ("cache Q8", dict(kv="q8")),
 ]
 FROM_DEFAULT = [
     ("nothing", {}), ("`--weights q8`", dict(weights="q8")),
     ("`--weights f32 --head q8 --kv f16`", dict(weights="f32", head="q8", kv="f16")),
     ("`--head native`", dict(head="native")), ("`--head q4`", dict(head="q4")),
     ("`--merged f32`", dict(merged="f32")), ("`--merged q4`", dict(merged="q4")), ("`--kv f32`", dict(kv="f32")),
+    ("`--kv q8`", dict(kv="q8")),
 ]
 MADE = [("NF4", "F32", dict(quantize="nf4")), ("NF4, double quantization", "F32", dict(quantize="nf4-double")),
         ("FP4", "F32", dict(quantize="fp4")), ("BF16", "BF16", {}), ("F16", "F16", {})]

@@ -67,7 +67,7 @@ package struct Divergence {
         _ configuration: ModelConfiguration, _ settings: ModelSettings, on compute: Compute
     ) throws -> ForwardPass {
         try ForwardPass(
-            configuration, halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms,
+            configuration, keyValues: settings.keyValueFormat, secondTerms: settings.activations.secondTerms,
             on: compute)
     }
 

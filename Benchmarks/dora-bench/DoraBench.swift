@@ -8,6 +8,7 @@ extension StorageOptions.Form: ExpressibleByArgument {}
 extension StorageOptions.Head: ExpressibleByArgument {}
 extension Quantization: ExpressibleByArgument {}
 extension StorageOptions.Weights: ExpressibleByArgument {}
+extension ModelSettings.Cache: ExpressibleByArgument {}
 extension ModelSettings.Activations: ExpressibleByArgument {}
 
 /// Integers between commas.
@@ -60,6 +61,9 @@ struct Counts: ExpressibleByArgument {
 
     @Option(help: "How the output head is stored.")
     var head: StorageOptions.Head = .q8
+
+    @Option(help: "How keys and values are cached. Default: f16.")
+    var kv: ModelSettings.Cache?
 
     @Option(help: "Sequences of a decode step.")
     var batches = Counts([1])
@@ -118,7 +122,7 @@ struct Counts: ExpressibleByArgument {
         let settings = ModelSettings(
             model: model, quantization: quantize,
             storage: StorageOptions(weights: weights, head: head, form: adapterForm),
-            activations: activations, threads: threads)
+            cache: kv, activations: activations, threads: threads)
         let loaded = try LoadedBase(settings)
         report.load = Report.Load(loaded)
         let bench = try ModelBench(

@@ -27,7 +27,7 @@ struct ModelBench {
         self.base = base
         self.longest = longest
         pass = try ForwardPass(
-            base.model.configuration, halfCache: base.settings.isHalfCache,
+            base.model.configuration, keyValues: base.settings.keyValueFormat,
             secondTerms: base.settings.activations.secondTerms,
             chunk: max(ForwardPass.defaultChunk, widest), on: base.compute)
     }

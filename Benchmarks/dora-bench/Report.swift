@@ -38,6 +38,7 @@ struct Report: Encodable {
         let seconds: Double
         let linearFormat: String
         let headFormat: String
+        let keyValueFormat: String
         let matrixBytes: Int
 
         init(_ base: LoadedBase) {
@@ -45,6 +46,7 @@ struct Report: Encodable {
             seconds = base.loadTime.seconds
             linearFormat = weights.layers.first?[.query]?.formatName ?? "none"
             headFormat = weights.head.formatName
+            keyValueFormat = base.settings.keyValueFormat.rawValue
             matrixBytes = weights.matrixBytes
         }
     }

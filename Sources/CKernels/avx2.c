@@ -25,7 +25,15 @@ DK_INLINE __m256i dk_dot32(__m256i sums, __m256i line, const dk_code *x) {
     return _mm256_add_epi32(sums, _mm256_madd_epi16(odd, _mm256_set1_epi32(dk_word(x + 2))));
 }
 
-DK_YMM_DOT(dk_dot32)
+DK_YMM_DOT(dk_dot, dk_code, dk_dot32)
+
+// Two products of 127 x 127 fit 16 bits.
+DK_INLINE __m256i dk_weigh32(__m256i sums, __m256i line, const uint8_t *weights) {
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(dk_word(weights)), line);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+DK_YMM_DOT(dk_weigh, uint8_t, dk_weigh32)
 
 // Pairs of products of 8 bits, as halves of each lane.
 DK_INLINE i32x16 dk_small_dot(i32x16 sums, u8x64 line, const int8_t *x) {

@@ -20,6 +20,10 @@ DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) {
     return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)line, _mm512_set1_epi32(dk_word(x)));
 }
 
+DK_INLINE i32x16 dk_weigh(i32x16 sums, u8x64 line, const uint8_t *weights) {
+    return (i32x16)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32(dk_word(weights)), (__m512i)line);
+}
+
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     __m512i book = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)codebook));
     return (u8x64)_mm512_shuffle_epi8(book, (__m512i)indices);

@@ -13,13 +13,15 @@ typedef int8_t dk_code;
 #define DK_WIDE 1
 
 #define DK_DOT32(sums, line, x) DK_DPBUSD(sums, line, _mm256_set1_epi32(dk_word(x)))
+#define DK_WEIGH32(sums, line, weights) DK_DPBUSD(sums, _mm256_set1_epi32(dk_word(weights)), line)
 
 #ifndef DK_EVEX
 #define DK_DPBUSD _mm256_dpbusd_avx_epi32
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
 #include "half.h"
 #include "ymm.h"
-DK_YMM_DOT(DK_DOT32)
+DK_YMM_DOT(dk_dot, dk_code, DK_DOT32)
+DK_YMM_DOT(dk_weigh, uint8_t, DK_WEIGH32)
 #include "kernels.inc"
 DK_TABLE(dk_kernels_avxvnni, "avxvnni");
 #pragma clang attribute pop
@@ -29,7 +31,8 @@ DK_TABLE(dk_kernels_avxvnni, "avxvnni");
                              apply_to = function)
 #include "half.h"
 #include "ymm.h"
-DK_YMM_DOT(DK_DOT32)
+DK_YMM_DOT(dk_dot, dk_code, DK_DOT32)
+DK_YMM_DOT(dk_weigh, uint8_t, DK_WEIGH32)
 #include "kernels.inc"
 DK_TABLE(dk_kernels_avxvnni_evex, "avx512vl-vnni");
 #pragma clang attribute pop

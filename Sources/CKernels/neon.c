@@ -16,12 +16,14 @@ typedef int8_t dk_code;
 #define DK_UNSIGNED_DOT 1
 #define DK_MATRIX 12
 #define dk_dot4 vusdotq_s32
+#define dk_weigh4(sums, line, quad) vusdotq_s32(sums, quad, line)
 #else
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 #define DK_UNSIGNED_DOT 0
 DK_INLINE int32x4_t dk_dot4(int32x4_t sums, uint8x16_t line, int8x16_t quad) {
     return vdotq_s32(sums, vreinterpretq_s8_u8(veorq_u8(line, vdupq_n_u8(0x80))), quad);
 }
+#define dk_weigh4(sums, line, quad) vdotq_s32(sums, line, vreinterpretq_s8_u8(quad))
 #endif
 #include "half.h"
 
@@ -32,6 +34,17 @@ DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) {
     memcpy(parts, &sums, sizeof parts);
     memcpy(lines, &line, sizeof lines);
     for (int i = 0; i < 4; i++) parts[i] = dk_dot4(parts[i], lines[i], quad);
+    memcpy(&sums, parts, sizeof sums);
+    return sums;
+}
+
+DK_INLINE i32x16 dk_weigh(i32x16 sums, u8x64 line, const uint8_t *weights) {
+    int32x4_t parts[4];
+    int8x16_t lines[4];
+    const uint8x16_t quad = vreinterpretq_u8_s32(vdupq_n_s32(dk_word(weights)));
+    memcpy(parts, &sums, sizeof parts);
+    memcpy(lines, &line, sizeof lines);
+    for (int i = 0; i < 4; i++) parts[i] = dk_weigh4(parts[i], lines[i], quad);
     memcpy(&sums, parts, sizeof sums);
     return sums;
 }

@@ -16,6 +16,12 @@ DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) {
     return sums;
 }
 
+DK_INLINE i32x16 dk_weigh(i32x16 sums, u8x64 line, const uint8_t *weights) {
+    for (int lane = 0; lane < 16; lane++)
+        for (int i = 0; i < 4; i++) sums[lane] += (int8_t)line[4 * lane + i] * weights[i];
+    return sums;
+}
+
 DK_PICK
 
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {

@@ -1,7 +1,7 @@
 // The primitives on pairs of 256-bit registers. Include inside a target region with AVX2, FMA and F16C.
 
-#define DK_YMM_DOT(dot32) \
-    DK_INLINE i32x16 dk_dot(i32x16 sums, u8x64 line, const dk_code *x) { \
+#define DK_YMM_DOT(name, code, dot32) \
+    DK_INLINE i32x16 name(i32x16 sums, u8x64 line, const code *x) { \
         __m256i halves[2], lines[2]; \
         memcpy(halves, &sums, sizeof halves); \
         memcpy(lines, &line, sizeof lines); \

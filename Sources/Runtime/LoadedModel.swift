@@ -42,11 +42,14 @@ package struct LoadedModel {
 
     package var tokenizer: (any Tokenizer)? { language.tokenizer }
 
+    /// How keys and values are cached, by the option's name for it.
+    package var keyValueFormat: String { settings.keyValueFormat.rawValue }
+
     package func makeGenerator() throws -> Generator {
         try Generator(
             configuration, weights: weights, eosIDs: language.eosIDs, tokenizer: language.tokenizer,
             context: settings.context,
-            halfCache: settings.isHalfCache, secondTerms: settings.activations.secondTerms,
+            keyValues: settings.keyValueFormat, secondTerms: settings.activations.secondTerms,
             guesses: settings.guesses, on: compute)
     }
 }

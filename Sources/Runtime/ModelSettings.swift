@@ -3,12 +3,6 @@ package import DoraTensor
 
 /// Which model to run and how to hold it: what the command line says, and nothing of what it asks of the model.
 package struct ModelSettings: Sendable {
-    /// How keys and values are cached.
-    package enum Cache: String, Sendable, CaseIterable {
-        case f16
-        case f32
-    }
-
     /// How finely integer weights see activations.
     package enum Activations: String, Sendable, CaseIterable {
         /// Int8 in blocks of 64.
@@ -27,12 +21,15 @@ package struct ModelSettings: Sendable {
         }
     }
 
+    /// How keys and values are cached.
+    package typealias Cache = KeyValueFormat
+
     package var model: String
     package var adapter: String?
     package var quantization: Quantization?
     package var storage: StorageOptions
     /// Nil: F32 with F32 weights, else F16.
-    package var cache: Cache?
+    package var cache: KeyValueFormat?
     package var activations: Activations
     package var context: Int?
     /// File of a chat template that stands for those of the model and of all adapters.
@@ -49,7 +46,7 @@ package struct ModelSettings: Sendable {
 
     package init(
         model: String, adapter: String? = nil, quantization: Quantization? = nil,
-        storage: StorageOptions = StorageOptions(), cache: Cache? = nil,
+        storage: StorageOptions = StorageOptions(), cache: KeyValueFormat? = nil,
         activations: Activations = .auto, context: Int? = nil, threads: Int? = nil,
         chatTemplate: String? = nil, tokenizer: String? = nil
     ) {
@@ -65,5 +62,5 @@ package struct ModelSettings: Sendable {
         self.threads = threads
     }
 
-    package var isHalfCache: Bool { (cache ?? (storage.weights == .f32 ? .f32 : .f16)) == .f16 }
+    package var keyValueFormat: KeyValueFormat { cache ?? (storage.weights == .f32 ? .f32 : .f16) }
 }

@@ -18,27 +18,22 @@ package struct KeyValueShape: Hashable, Sendable {
 package struct KeyValueGeometry: Sendable, Equatable {
     package let layers: Int
     package let shape: KeyValueShape
-    /// F16, else F32.
-    package let isHalf: Bool
+    package let format: KeyValueFormat
+    private let layout: KeyValueLayout
 
     /// Positions in one block.
     package static let blockPositions = DK_KEYS
     /// Larger heads do not fit the attention kernel's scratch.
     package static let largestHeadSize = 512
 
-    package init(layers: Int, shape: KeyValueShape, isHalf: Bool) {
+    package init(layers: Int, shape: KeyValueShape, format: KeyValueFormat) {
         self.layers = layers
         self.shape = shape
-        self.isHalf = isHalf
+        self.format = format
+        layout = format.layout(layers: layers, shape: shape)
     }
 
-    private var elementBytes: Int { isHalf ? 2 : 4 }
-    /// Floats of one value as stored.
-    private var valueStride: Int { shape.headSize.roundedUp(to: 16) }
-    private var keysPerLayer: Int { shape.keyValueHeads * Self.blockPositions * shape.headSize }
-    private var valuesPerLayer: Int { shape.keyValueHeads * Self.blockPositions * valueStride }
-
-    package var blockBytes: Int { layers * (keysPerLayer + valuesPerLayer) * elementBytes }
+    package var blockBytes: Int { layout.blockBytes }
 
     /// Blocks that hold so many positions.
     package static func blocks(_ positions: Int) -> Int {
@@ -63,10 +58,11 @@ package struct KeyValueGeometry: Sendable, Equatable {
     /// What the kernels need to know of one of the layers, but for where blocks lie.
     func view(layer: Int) -> dk_cache {
         var view = dk_cache()
-        view.half = isHalf
-        view.key_offset = Int64(layer * keysPerLayer)
-        view.value_offset = Int64(layers * keysPerLayer + layer * valuesPerLayer)
-        view.value_stride = Int64(valueStride)
+        view.format = format.kernelFormat
+        view.key_offset = Int64(layer * layout.keysPerLayer)
+        view.value_offset = Int64(layout.firstValue + layer * layout.valuesPerLayer)
+        view.scale_offset = Int64(layout.firstScale + layer * layout.scalesPerLayer)
+        view.value_stride = Int64(layout.valueStride)
         view.kv_heads = Int64(shape.keyValueHeads)
         view.head_size = Int64(shape.headSize)
         return view

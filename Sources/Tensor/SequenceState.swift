@@ -7,10 +7,11 @@ package struct StateGeometry: Sendable, Equatable {
     }
 
     package let groups: [KeyValueGeometry]
+    package let format: KeyValueFormat
     /// By layer.
     let places: [Place]
 
-    package init(layers: [KeyValueShape], isHalf: Bool) {
+    package init(layers: [KeyValueShape], format: KeyValueFormat) {
         var shapes: [KeyValueShape] = []
         var counts: [Int] = []
         var places: [Place] = []
@@ -23,7 +24,8 @@ package struct StateGeometry: Sendable, Equatable {
             places.append(Place(group: group, layer: counts[group]))
             counts[group] += 1
         }
-        groups = zip(shapes, counts).map { KeyValueGeometry(layers: $1, shape: $0, isHalf: isHalf) }
+        groups = zip(shapes, counts).map { KeyValueGeometry(layers: $1, shape: $0, format: format) }
+        self.format = format
         self.places = places
     }
 

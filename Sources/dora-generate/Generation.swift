@@ -117,6 +117,7 @@ struct Generation {
                 + (prefill > 0 ? " (\(rounded(Double(prompt) / prefill)) tokens/s)" : ""),
             "decode \(completion.tokenIDs.count) tokens in \(rounded(completion.decodeTime.seconds)) s"
                 + (completion.decodeRate.map { " (\(rounded($0)) tokens/s)" } ?? ""),
+            "keys and values in \(model.keyValueFormat)",
             "matrices \(model.weights.matrixBytes) bytes, peak memory \(peakMemory().map { "\($0)" } ?? "?") bytes",
         ]
         for line in ["", "-- statistics"] + lines { Terminal.note(line) }

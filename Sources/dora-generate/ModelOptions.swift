@@ -90,7 +90,10 @@ struct ModelOptions: ParsableArguments {
     )
     var activations: ModelSettings.Activations = .auto
 
-    @Option(help: "How keys and values are cached. Default: f32 with --weights f32, else f16.")
+    @Option(
+        help:
+            "How keys and values are cached: q8 takes half the memory of f16 and is faster on long texts. Default: f32 with --weights f32, else f16."
+    )
     var kv: ModelSettings.Cache?
 
     @Option(

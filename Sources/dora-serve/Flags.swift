@@ -36,8 +36,10 @@ struct ModelFlags: ParsableArguments {
         completion: .list(["auto", "8", "16"]))
     var activations: String?
     @Option(
-        help: ArgumentHelp("How keys and values are cached: f16 or f32.", valueName: "k"),
-        completion: .list(["f16", "f32"]))
+        help: ArgumentHelp(
+            "How keys and values are cached: f16, f32, or q8, which takes half the memory of f16 and is faster on long texts.",
+            valueName: "k"),
+        completion: .list(["f16", "f32", "q8"]))
     var kv: String?
     @Option(
         help: ArgumentHelp(

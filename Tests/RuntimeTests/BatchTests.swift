@@ -17,7 +17,7 @@ import Testing
         StorageOptions(weights: .q8, form: .factored),
     ]
 
-    /// As the options say, or every other adapter merged and the rest factored.
+    /// As the options say, or every other adapter merged and the rest factored (with keys and values in int8).
     @Test(arguments: storages, [false, true])
     func aSequenceDoesNotSeeItsNeighbours(storage: StorageOptions, isMixed: Bool) throws {
         let compute = try Compute(threads: 2)
@@ -35,13 +35,15 @@ import Testing
                 prompt: (0..<(3 + index * 9)).map { ($0 * 7 + index) % 128 }, maximumTokens: 4 + index,
                 ignoresEOS: true, logprobs: 3)
         }
+        let keyValues: KeyValueFormat = isMixed ? .q8 : .f16
         let alone = try zip(models, requests).map { weights, request in
             try Generator(
-                base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: true, on: compute
+                base.configuration, weights: weights, eosIDs: [], tokenizer: nil, keyValues: keyValues,
+                on: compute
             ).generate(request)
         }
 
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: keyValues, on: compute)
         let limits = RunningSequence.Limits(context: base.configuration.maximumPositions, eosIDs: [])
         var running = zip(models, requests).map { weights, request in
             RunningSequence(
@@ -71,7 +73,7 @@ import Testing
     @Test func equalPromptsAreTakenInOneAfterTheOther() throws {
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         var batch = Batch(
             pass: pass, context: 256, maximumSequences: 3, bytes: 100 * pass.geometry.blockBytes)
         let model = ServedModel(weights: base.weights, language: Language(of: base))
@@ -91,10 +93,11 @@ import Testing
     }
 
     /// Blocks of keys and values of an earlier sequence with the same beginning stand for computing them again.
-    @Test func aSharedBeginningLeavesTheBitsAlone() throws {
+    @Test(arguments: KeyValueFormat.allCases)
+    func aSharedBeginningLeavesTheBitsAlone(keyValues: KeyValueFormat) throws {
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: keyValues, on: compute)
         let limits = RunningSequence.Limits(context: base.configuration.maximumPositions, eosIDs: [])
         func run(_ prompt: [Int], beginningWith state: SequenceState) throws -> RunningSequence {
             var sequence = RunningSequence(

@@ -22,11 +22,11 @@ import Testing
     }
 
     private static func generator(
-        _ model: TestModel, halfCache: Bool = true, chunk: Int = 256
+        _ model: TestModel, keyValues: KeyValueFormat = .f16, chunk: Int = 256
     ) throws -> Generator {
         try Generator(
             model.base.configuration, weights: model.weights, eosIDs: [eosID], tokenizer: nil,
-            halfCache: halfCache, chunk: chunk, on: model.compute)
+            keyValues: keyValues, chunk: chunk, on: model.compute)
     }
 
     /// The log probabilities of all tokens behind some, each text scored by itself.
@@ -54,8 +54,8 @@ import Testing
     func theAnswerIsTheOneThatBruteForceFinds(name: String) throws {
         let golden = try GoldenCase.load(name)
         let model = try TestModel(golden, storage: StorageOptions(weights: .f32, merged: .f32), threads: 2)
-        let whole = try Self.generator(model, halfCache: false)
-        let pieces = try Self.generator(model, halfCache: false, chunk: 3)
+        let whole = try Self.generator(model, keyValues: .f32)
+        let pieces = try Self.generator(model, keyValues: .f32, chunk: 3)
         var random = SeededGenerator(seed: 5)
         var endings = 0
         for round in 0..<12 {
@@ -244,7 +244,7 @@ import Testing
     @Test(arguments: [nil, 0]) func aChoiceThatIsCancelledLeavesNothing(logprobs: Int?) throws {
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, chunk: 4, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, chunk: 4, on: compute)
         var batch = Batch(
             pass: pass, context: 128, maximumSequences: 2, bytes: 100 * pass.geometry.blockBytes)
         let work = EngineRequest.Work.generate(

@@ -11,7 +11,7 @@ import Testing
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
         let generator = try Generator(
             base.configuration, weights: base.weights, eosIDs: eosIDs, tokenizer: nil, context: context,
-            halfCache: false, on: compute)
+            keyValues: .f32, on: compute)
         return (generator, try #require(golden.prompts.first))
     }
 

@@ -50,7 +50,7 @@ struct TestModel {
     /// - Parameter folders: of bases and of adapters.
     init(
         _ golden: GoldenCase, in folders: (bases: String, adapters: String) = ("bases", "adapters"),
-        storage: StorageOptions, halfCache: Bool = false, chunk: Int = 256, threads: Int = 1,
+        storage: StorageOptions, keyValues: KeyValueFormat = .f32, chunk: Int = 256, threads: Int = 1,
         kernels: String? = nil
     ) throws {
         compute = try Compute(threads: threads, kernels: kernels)
@@ -66,7 +66,7 @@ struct TestModel {
             weights = base.weights
         }
         generator = try Generator(
-            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: halfCache,
+            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, keyValues: keyValues,
             chunk: chunk,
             on: compute)
     }

@@ -23,7 +23,7 @@ import Testing
         init(_ folder: String = Fixtures.path("bases/gqa-f32")) throws {
             let compute = try Compute(threads: 2)
             base = try BaseModel(folder: folder, on: compute)
-            pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+            pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         }
     }
 

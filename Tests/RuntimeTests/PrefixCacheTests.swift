@@ -15,7 +15,7 @@ import Testing
         /// - Parameter windows: of the groups of layers; nil for one that sees everything.
         init(_ windows: [Int?] = [nil]) {
             geometry = StateGeometry(
-                layers: windows.map { KeyValueShape(keyValueHeads: 1, headSize: 8, window: $0) }, isHalf: true
+                layers: windows.map { KeyValueShape(keyValueHeads: 1, headSize: 8, window: $0) }, format: .f16
             )
             cache = PrefixCache(geometry)
             keeps = windows.map { $0 == nil }

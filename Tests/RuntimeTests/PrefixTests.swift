@@ -111,7 +111,7 @@ import Testing
         let compute = try Compute(threads: 2)
         let model = try WindowedModel("qwen3")
         let base = try BaseModel(folder: model.folder, on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         let served = ServedModel(weights: base.weights, language: Language(of: base))
         let requests = prompts.map {
             GenerationRequest(prompt: $0, maximumTokens: 9, ignoresEOS: true, logprobs: 3)
@@ -135,7 +135,7 @@ import Testing
         }
         #expect(ended.count == prompts.count && batch.keptBytes == 0)
         let generator = try Generator(
-            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, keyValues: .f16,
             on: compute)
         var cached = prompts.map { _ in -1 }
         for ended in ended {

@@ -11,9 +11,9 @@ import Testing
     @Test(arguments: ["gqa-f32--dora-qkv", "int8--dora-qkv-int8"], [(1, 1), (7, 2), (256, 2)])
     func oneRequestGivesTheBitsOfTwo(name: String, chunkAndThreads: (Int, Int)) throws {
         let golden = try GoldenCase.load(name)
-        let reference = try TestModel(golden, storage: StorageOptions(), halfCache: true)
+        let reference = try TestModel(golden, storage: StorageOptions(), keyValues: .f16)
         let model = try TestModel(
-            golden, storage: StorageOptions(), halfCache: true, chunk: chunkAndThreads.0,
+            golden, storage: StorageOptions(), keyValues: .f16, chunk: chunkAndThreads.0,
             threads: chunkAndThreads.1)
         for count in [1, 2, 63, 64, 65, 100] {
             let prompt = Self.prompt(count)

@@ -20,9 +20,9 @@ import Testing
     @Test(arguments: cases, [(1, 1), (7, 2), (256, 2)])
     func aContinuationGetsTheBitsOfTheWholeText(name: String, chunkAndThreads: (Int, Int)) throws {
         let golden = try GoldenCase.load(name)
-        let reference = try TestModel(golden, storage: StorageOptions(), halfCache: true)
+        let reference = try TestModel(golden, storage: StorageOptions(), keyValues: .f16)
         let model = try TestModel(
-            golden, storage: StorageOptions(), halfCache: true, chunk: chunkAndThreads.0,
+            golden, storage: StorageOptions(), keyValues: .f16, chunk: chunkAndThreads.0,
             threads: chunkAndThreads.1)
         for count in [1, 5, 63, 64, 65, 100] {
             // The context is 128 positions.
@@ -41,7 +41,7 @@ import Testing
     /// Scored as one text, a greedy completion has the log probabilities with which it was made.
     @Test func whatWasGeneratedIsScoredAlike() throws {
         let model = try TestModel(
-            GoldenCase.load("int8--dora-qkv-int8"), storage: StorageOptions(), halfCache: true)
+            GoldenCase.load("int8--dora-qkv-int8"), storage: StorageOptions(), keyValues: .f16)
         let prompt = Self.prompt(70)
         let made = try model.generator.generate(
             GenerationRequest(prompt: prompt, maximumTokens: 20, ignoresEOS: true, logprobs: 2))
@@ -56,7 +56,7 @@ import Testing
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("families/\(family)/base"), on: compute)
         let generator = try Generator(
-            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, keyValues: .f16,
             chunk: chunk, on: compute)
         // Up to 16 positions, texts of all lengths are rotated alike.
         let continuations: [[Int]] =
@@ -198,7 +198,7 @@ import Testing
     @Test func muchToScoreTakesPartOfEachStepAndCanBeCancelled() throws {
         let compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         var batch = Batch(
             pass: pass, context: 128, maximumSequences: 2, bytes: 100 * pass.geometry.blockBytes)
         let score = ScoreRequest(

@@ -15,7 +15,7 @@ import Testing
     init() throws {
         compute = try Compute(threads: 2)
         let base = try BaseModel(folder: Fixtures.path("bases/gqa-f32"), on: compute)
-        pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         model = ServedModel(weights: base.weights, language: Language(of: base))
     }
 
@@ -115,7 +115,7 @@ import Testing
             .deletingLastPathComponent().appending(path: "models")
         let demo = try LoadedModel(ModelSettings(model: models.appending(path: "base").path, threads: 2))
         let tokenizer = try #require(demo.tokenizer)
-        let pass = try ForwardPass(demo.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(demo.configuration, keyValues: .f16, on: compute)
         let model = ServedModel(weights: demo.weights, language: demo.language)
         let request = GenerationRequest(
             prompt: tokenizer.encode("The company said that", addingSpecialTokens: true), maximumTokens: 50,
@@ -144,7 +144,7 @@ import Testing
     ) throws {
         let folder = try WindowedModel(family)
         let base = try BaseModel(folder: folder.folder, on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         let model = ServedModel(weights: base.weights, language: Language(of: base))
         let plain = try run(Self.requests, guesses: 0, on: pass, model)
         let known = plain.replies.mapValues { text in

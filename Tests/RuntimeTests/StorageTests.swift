@@ -22,7 +22,7 @@ import dora_accuracy
     ]) func theDefaultPathStaysCloseToF32(name: String) throws {
         let golden = try GoldenCase.load(name)
         let exact = try TestModel(golden, storage: StorageOptions(weights: .f32, merged: .f32))
-        let stored = try TestModel(golden, storage: StorageOptions(), halfCache: true)
+        let stored = try TestModel(golden, storage: StorageOptions(), keyValues: .f16)
         let found = try divergence(exact, stored, golden)
         #expect(found <= Self.bound)
     }
@@ -35,9 +35,22 @@ import dora_accuracy
         #expect(found <= Self.bound)
     }
 
-    private func divergence(_ p: TestModel, _ q: TestModel, _ golden: GoldenCase) throws -> Double {
+    /// Everything else is exact.
+    @Test(arguments: ["gqa-f32--dora-qkv", "head-dim--dora-qkv-head-dim", "bf16--dora-layers"])
+    func int8KeysAndValuesStayCloseToF32(name: String) throws {
+        let golden = try GoldenCase.load(name)
+        let exact = try TestModel(golden, storage: StorageOptions(weights: .f32, merged: .f32))
+        let found = try divergence(exact, exact, golden, keyValues: .q8)
+        #expect(found <= 2e-3)
+        #expect(try divergence(exact, exact, golden, keyValues: .f32) < found)
+    }
+
+    private func divergence(
+        _ p: TestModel, _ q: TestModel, _ golden: GoldenCase, keyValues: KeyValueFormat? = nil
+    ) throws -> Double {
         try Divergence(
-            of: q.weights, ModelSettings(model: ""), from: p.weights, ModelSettings(model: "", cache: .f32),
+            of: q.weights, ModelSettings(model: "", cache: keyValues), from: p.weights,
+            ModelSettings(model: "", cache: .f32),
             p.base.configuration,
             texts: golden.prompts.map { $0.prompt_ids + $0.greedy_ids }, on: Compute(threads: 2)
         ).mean

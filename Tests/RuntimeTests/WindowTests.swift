@@ -30,7 +30,7 @@ import Testing
         let compute = try Compute(threads: 2)
         let model = try WindowedModel(family)
         let base = try BaseModel(folder: model.folder, on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         let tokens = Self.prompt(1000)
         var (state, whole) = (SequenceState(pass.geometry), SequenceState(pass.geometry))
         whole.anchor = 0
@@ -52,11 +52,12 @@ import Testing
     }
 
     /// A copy goes on by itself, and tokens are taken back as if they had never come.
-    @Test(arguments: families) func aStateIsAValueThatCanBeTakenBack(family: String) throws {
+    @Test(arguments: families, [KeyValueFormat.f16, .q8])
+    func aStateIsAValueThatCanBeTakenBack(family: String, keyValues: KeyValueFormat) throws {
         let compute = try Compute(threads: 2)
         let model = try WindowedModel(family)
         let base = try BaseModel(folder: model.folder, on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: keyValues, on: compute)
         let (beginning, end) = (Self.prompt(250), Self.prompt(3, from: 7))
         var state = SequenceState(pass.geometry)
         _ = try Self.step(pass, base, &state, beginning[...])
@@ -74,10 +75,11 @@ import Testing
     }
 
     /// What an earlier request left spares computing it, and changes nothing; nor does it when parts of it made room.
-    @Test(arguments: families) func aKnownBeginningGivesTheBitsOfTheWhole(family: String) async throws {
+    @Test(arguments: families, [KeyValueFormat.f16, .q8])
+    func aKnownBeginningGivesTheBitsOfTheWhole(family: String, keyValues: KeyValueFormat) async throws {
         let model = try WindowedModel(family)
         let beginning = Self.prompt(330)
-        let roomy = try TestEngine(adapters: [], folder: model.folder)
+        let roomy = try TestEngine(adapters: [], folder: model.folder) { $0.keyValues = keyValues }
         for (tail, cached) in [(400, 0), (30, 330), (70, 330), (500, 330)] {
             let prompt = beginning + Self.prompt(tail, from: tail)
             let reply = try await roomy.generate(prompt, adapter: .base, maximumTokens: 4)
@@ -87,6 +89,7 @@ import Testing
         }
         let block = try roomy.blockBytes
         let tight = try TestEngine(adapters: [], folder: model.folder) {
+            $0.keyValues = keyValues
             $0.keyValueBytes = 30 * block
             $0.maximumSequences = 3
         }
@@ -121,7 +124,7 @@ import Testing
         let compute = try Compute(threads: 2)
         let model = try WindowedModel("mistral")
         let base = try BaseModel(folder: model.folder, on: compute)
-        let pass = try ForwardPass(base.configuration, halfCache: true, on: compute)
+        let pass = try ForwardPass(base.configuration, keyValues: .f16, on: compute)
         let most = (WindowedModel.window + pass.chunk + 63) / 64 + 1
         let work = EngineRequest.Work.generate(
             GenerationRequest(prompt: Self.prompt(1500), maximumTokens: 100, ignoresEOS: true))
@@ -158,7 +161,7 @@ import Testing
         let model = try WindowedModel(family)
         let base = try BaseModel(folder: model.folder, on: compute)
         let generator = try Generator(
-            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            base.configuration, weights: base.weights, eosIDs: [], tokenizer: nil, keyValues: .f16,
             on: compute)
         let long = Self.prompt(200, from: 3)
         let continuations: [[Int]] =

@@ -1,5 +1,6 @@
 import DoraLoader
 import DoraRuntime
+import DoraTensor
 import DoraText
 import FoundationEssentials
 import Testing
@@ -31,7 +32,7 @@ import Testing
     {
         try await TestServer(model: Self.base, storage: Self.exact) { options in
             options.root = try? AdapterRoot(Self.adapters)
-            options.halfCache = false
+            options.keyValues = .f32
             change(&options)
         }
     }

@@ -1,4 +1,5 @@
 import DoraLoader
+import DoraTensor
 import DoraText
 import Foundation
 import Testing
@@ -31,7 +32,7 @@ import Testing
         let folder = adapter.map { Self.models + "/adapters/" + $0 }
         return try Generator(
             server.base.configuration, weights: server.weights(folder), eosIDs: [], tokenizer: nil,
-            halfCache: true, on: server.compute
+            keyValues: .f16, on: server.compute
         ).score(ScoreRequest(prompt: ids, top: top)).lists[0]
     }
 

@@ -110,6 +110,12 @@ import Testing
         } throws: { ($0 as? OptionProblem)?.option == "--" + option.rawValue }
     }
 
+    @Test(arguments: [(nil, "f16"), ("f16", "f16"), ("f32", "f32"), ("q8", "q8")] as [(String?, String)])
+    func keysAndValuesAreKeptAsAsked(given: String?, format: String) async throws {
+        let found = try await settings(given.map { [.kv: [$0]] } ?? [:])
+        #expect(String(describing: found.model.keyValueFormat) == format)
+    }
+
     @Test func adaptersAreNamedAfterTheirFoldersAndTheOnlyOneIsTheDefault() async throws {
         let one = try await settings([.adapter: ["/x/sentiment"]])
         #expect(one.engine.adapters.map(\.name) == ["sentiment"] && one.engine.defaultAdapter == "sentiment")

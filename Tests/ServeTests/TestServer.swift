@@ -117,7 +117,7 @@ final class TestServer: Sendable {
     /// What a generator of its own gives.
     func alone(_ prompt: [Int], _ weights: ModelWeights, maximumTokens: Int) throws -> Completion {
         try Generator(
-            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, halfCache: true, on: compute
+            base.configuration, weights: weights, eosIDs: [], tokenizer: nil, keyValues: .f16, on: compute
         ).generate(
             GenerationRequest(prompt: prompt, maximumTokens: maximumTokens, ignoresEOS: true, logprobs: 2))
     }

@@ -104,14 +104,22 @@ typedef struct {
     const float *scales; // [rows], or NULL for ones
 } dk_low_rank;
 
+// How keys and values are kept.
+typedef enum {
+    DK_KV_F32, // floats: keys [kv head][key/16][head size][16], values [kv head][key][value_stride]
+    DK_KV_F16, // likewise IEEE halves
+    DK_KV_Q8,  // int8: keys, transformed, [kv head][key/16][head size/4][16][4] code+128, values
+               // [kv head][value_stride/16][key%16][16][key/16] code; float scales [kv head][keys, values][key]
+} dk_cache_format;
+
 // One layer's view of a sequence's KV cache. A block holds DK_KEYS positions of every layer that is kept alike.
 typedef struct {
     void *const *blocks;
     int64_t first_block;   // which of the sequence's blocks blocks[0] is; those before it have been given back
-    bool half;             // IEEE half, else float
-    int64_t key_offset;    // elements from a block's start to this layer's keys:
-                           // [kv head][key/16][head size][16]
-    int64_t value_offset;  // elements to this layer's values: [kv head][key][value_stride]
+    dk_cache_format format;
+    int64_t key_offset;    // elements from a block's start to this layer's keys
+    int64_t value_offset;  // elements to this layer's values
+    int64_t scale_offset;  // of DK_KV_Q8: floats to this layer's scales
     int64_t value_stride;  // head size rounded up to 16
     int64_t kv_heads;
     int64_t head_size;

@@ -14,7 +14,7 @@ package final class Engine: Sendable {
         package var maximumQueue = 256
         /// Positions of one sequence; nil for the model's own maximum.
         package var context: Int?
-        package var halfCache = true
+        package var keyValues = KeyValueFormat.f16
         /// Tokens that a sequence guesses in a step, at most; 0 for none.
         package var guesses = ModelSettings.standardGuesses
         package var secondTerms = SecondTerms.peaks
@@ -56,7 +56,7 @@ package final class Engine: Sendable {
         listing = RootListing(options.root)
         // Unsafe only in the eyes of the compiler: the pass is handed to the engine's thread and used nowhere else.
         nonisolated(unsafe) let pass = try ForwardPass(
-            base.configuration, halfCache: options.halfCache, secondTerms: options.secondTerms,
+            base.configuration, keyValues: options.keyValues, secondTerms: options.secondTerms,
             chunk: max(ForwardPass.defaultChunk, options.maximumSequences), on: compute)
         let context = context
         try OwnThread.start {

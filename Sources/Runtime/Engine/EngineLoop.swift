@@ -245,6 +245,7 @@ struct EngineLoop {
         now.loading = registry.loads.values.map(\.name).sorted()
         now.keyValueBlocks = batch.budget.blocks
         now.blockPositions = KeyValueGeometry.blockPositions
+        now.keyValueFormat = batch.budget.geometry.format.rawValue
         now.keyValueBudget = batch.budget.bytes
         now.adapterBytes = registry.bytes
         now.adapterBudget = options.adapterBytes

@@ -35,6 +35,8 @@ package struct EngineStatistics: Sendable {
     package var keyValueBudget = 0
     package var keyValueBlocks = 0
     package var blockPositions = 0
+    /// As the option for it spells it.
+    package var keyValueFormat = ""
     package var adapterBytes = 0
     package var adapterBudget = 0
     /// What the names mean now, sorted.

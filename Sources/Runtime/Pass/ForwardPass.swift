@@ -25,13 +25,13 @@ package final class ForwardPass {
     private static let tokensAtATime = 12
 
     package init(
-        _ configuration: ModelConfiguration, halfCache: Bool, secondTerms: SecondTerms = .peaks,
+        _ configuration: ModelConfiguration, keyValues: KeyValueFormat, secondTerms: SecondTerms = .peaks,
         chunk: Int = ForwardPass.defaultChunk, on compute: Compute
     ) throws(ComputeError) {
         self.configuration = configuration
         self.compute = compute
         self.chunk = chunk
-        geometry = StateGeometry(configuration, isHalf: halfCache)
+        geometry = StateGeometry(configuration, format: keyValues)
         product = BatchProduct(capacity: chunk, secondTerms: secondTerms, on: compute)
         rotaries = configuration.ropes.map { RotaryTable($0, headSize: configuration.headSize) }
         memory = try PassMemory(
@@ -91,12 +91,12 @@ package final class ForwardPass {
 
 extension StateGeometry {
     /// What a model keeps of a sequence. A window as long as its longest sequence is none.
-    package init(_ configuration: ModelConfiguration, isHalf: Bool) {
+    package init(_ configuration: ModelConfiguration, format: KeyValueFormat) {
         let layers = configuration.layers.map { layer in
             KeyValueShape(
                 keyValueHeads: configuration.keyValueHeads, headSize: configuration.headSize,
                 window: layer.attention.window.flatMap { $0 < configuration.maximumPositions ? $0 : nil })
         }
-        self.init(layers: layers, isHalf: isHalf)
+        self.init(layers: layers, format: format)
     }
 }

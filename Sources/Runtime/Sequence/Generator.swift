@@ -18,7 +18,7 @@ package final class Generator {
     package init(
         _ configuration: ModelConfiguration, weights: ModelWeights, eosIDs: [Int],
         tokenizer: (any Tokenizer)?,
-        context: Int? = nil, halfCache: Bool, secondTerms: SecondTerms = .peaks,
+        context: Int? = nil, keyValues: KeyValueFormat, secondTerms: SecondTerms = .peaks,
         chunk: Int = ForwardPass.defaultChunk, guesses: Int = 0, on compute: Compute
     ) throws {
         self.guesses = guesses
@@ -28,7 +28,7 @@ package final class Generator {
         limits = RunningSequence.Limits(
             context: self.context, eosIDs: Set(eosIDs), recomputedLength: configuration.recomputedLength)
         pass = try ForwardPass(
-            configuration, halfCache: halfCache, secondTerms: secondTerms, chunk: min(chunk, self.context),
+            configuration, keyValues: keyValues, secondTerms: secondTerms, chunk: min(chunk, self.context),
             on: compute)
     }
 

@@ -76,6 +76,7 @@ package struct CheckReport: Encodable, Sendable {
         let matrix_bytes: Int
         let linear_format: String
         let head_format: String
+        let kv_format: String
     }
 
     let base: Base
@@ -97,7 +98,8 @@ package struct CheckReport: Encodable, Sendable {
             hidden_size: configuration.hiddenSize,
             vocabulary_size: configuration.vocabularySize, matrix_bytes: model.base.matrixBytes,
             linear_format: model.base.linearFormat,
-            head_format: model.base.headFormat)
+            head_format: model.base.headFormat,
+            kv_format: model.keyValueFormat)
         adapter = model.settings.adapter
         modules = (model.merge?.entries ?? []).map { entry in
             Module(
@@ -120,7 +122,7 @@ package struct CheckReport: Encodable, Sendable {
     package var text: String {
         var lines = [
             "base      \(base.model): \(base.layers) layers of \(base.hidden_size), vocabulary "
-                + "\(base.vocabulary_size), \(base.linear_format) (head \(base.head_format)), "
+                + "\(base.vocabulary_size), \(base.linear_format) (head \(base.head_format), keys and values \(base.kv_format)), "
                 + "\(base.matrix_bytes) bytes of matrices"
         ]
         guard let adapter else { return (lines + details).joined(separator: "\n") + "\n" }

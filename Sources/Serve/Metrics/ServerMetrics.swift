@@ -133,6 +133,7 @@ struct ServerMetrics: Sendable {
             labels + [
                 ("block_size", "\(statistics.blockPositions)"),
                 ("num_gpu_blocks", "\(statistics.keyValueBlocks)"),
+                ("cache_dtype", statistics.keyValueFormat),
             ])
     }
 

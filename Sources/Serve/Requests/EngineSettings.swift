@@ -25,7 +25,7 @@ package struct EngineSettings: Sendable {
         options.maximumSequences = maximumSequences
         options.maximumQueue = maximumQueue
         options.context = base.settings.context
-        options.halfCache = base.settings.isHalfCache
+        options.keyValues = base.settings.keyValueFormat
         options.guesses = base.settings.guesses
         options.secondTerms = base.settings.activations.secondTerms
         options.keyValueBytes = keyValueMemory.bytes(ofFree: free)

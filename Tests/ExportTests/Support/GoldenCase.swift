@@ -48,7 +48,7 @@ struct GoldenCase: Decodable, Sendable {
             ModelFiles(path), storage: StorageOptions(weights: .f32), on: compute)
         #expect(model.configuration.quantization == nil && model.warnings.isEmpty)
         let generator = try Generator(
-            model.configuration, weights: model.weights, eosIDs: [], tokenizer: nil, halfCache: false,
+            model.configuration, weights: model.weights, eosIDs: [], tokenizer: nil, keyValues: .f32,
             on: compute)
         for prompt in prompts {
             let completion = try generator.generate(

@@ -8,6 +8,7 @@ struct TestEngine: Sendable {
     let engine: Engine
     let base: BaseModel
     let compute: Compute
+    private let keyValues: KeyValueFormat
 
     init(
         adapters: [String], root: AdapterRoot? = nil, base name: String = "gqa-f32", folder: String? = nil,
@@ -20,6 +21,7 @@ struct TestEngine: Sendable {
         options.adapters = adapters.map { ($0, Fixtures.path("adapters/\($0)")) }
         options.root = root
         change(&options)
+        keyValues = options.keyValues
         engine = try Engine(
             base: base, languages: Languages(Language(of: base)), options: options, on: Compute(threads: 2))
     }
@@ -127,7 +129,7 @@ struct TestEngine: Sendable {
     /// Of keys and values.
     var blockBytes: Int {
         get throws {
-            try ForwardPass(base.configuration, halfCache: true, on: compute).geometry.blockBytes
+            try ForwardPass(base.configuration, keyValues: keyValues, on: compute).geometry.blockBytes
         }
     }
 
@@ -137,7 +139,8 @@ struct TestEngine: Sendable {
             return try base.adapted(by: adapter, as: form, on: compute).weights
         }
         return try Generator(
-            base.configuration, weights: weights ?? base.weights, eosIDs: [], tokenizer: nil, halfCache: true,
+            base.configuration, weights: weights ?? base.weights, eosIDs: [], tokenizer: nil,
+            keyValues: keyValues,
             on: compute)
     }
 }
