@@ -3,12 +3,12 @@
 MODEL and ADAPTER are folders, as random_model.py makes them. Classification: prompts of a task begin with the same
 instruction (25 tokens), go on differently (30), and are answered with a word and an end (2 tokens), one after another. Against
 them stand prompts that differ from their first token on, which is what reuse of whole blocks of 64 makes of them; or, with
---before, the same prompts asked of an older program, whose answers must be the same. They take turns, twenty at a time. Needs
+--before, the same prompts asked of an older program, whose answers must be the same. They take turns, five at a time. Needs
 only the standard library.
 """
 import argparse, json, os, shutil, socket, statistics, subprocess, sys, tempfile, time
 
-SHARED, OWN, ANSWER, EACH = 25, 30, 2, 20
+SHARED, OWN, ANSWER, EACH = 25, 30, 2, 5
 
 
 class Server:
