@@ -264,6 +264,6 @@ import Testing
             return
         }
         #expect(reply.completion.finishReason == .cancelled && reply.completion.choice == nil)
-        #expect(batch.isEmpty && batch.usedBytes == 0)
+        #expect(batch.isEmpty && batch.keptBytes == 0)
     }
 }

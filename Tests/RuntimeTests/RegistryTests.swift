@@ -154,7 +154,7 @@ import Testing
         let engine = try engine()
         let prompt = (0..<100).map { ($0 * 7) % 128 }
         for (form, generation, cached) in [
-            (StorageOptions.Form.merged, 1, 0), (.factored, 2, 0), (.factored, 2, 64),
+            (StorageOptions.Form.merged, 1, 0), (.factored, 2, 0), (.factored, 2, 99),
         ] {
             var order = order("a", "dora-qkv", replace: true)
             order.form = form
