@@ -236,6 +236,15 @@ import Testing
         #expect(price.ofRow(besides: 1) < 0.15)
     }
 
+    /// A step waits for the weights as long with four rows as with one; from there on rows cost arithmetic.
+    @Test func rowsAreCheapOnlyWhereFewAre() {
+        var price = StepPrice()
+        for rows in [1, 2, 4, 8, 16, 32] {
+            for _ in 0..<10 { price.record(rows: rows, seconds: rows <= 4 ? 5 : 5 + Double(rows - 4)) }
+        }
+        #expect(price.ofRow(besides: 1) < 0.3 && price.ofRow(besides: 8) > 0.7)
+    }
+
     /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
     @Test func guessesMustPay() {
         var cheap = StepPrice()

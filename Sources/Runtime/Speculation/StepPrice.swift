@@ -37,7 +37,10 @@ struct StepPrice {
 
     /// What a further row costs, in tokens of a step that makes `count`: how likely a guess must be to pay.
     func ofRow(besides count: Int) -> Double {
-        let known = classes.filter { $0.steps > 0 }
+        let all = classes.filter { $0.steps > 0 }
+        // Few rows cost little, as a step waits for the weights anyway; of more, each costs its arithmetic.
+        let wider = all.filter { $0.rows > 0.75 * Double(count) }
+        let known = wider.isEmpty ? all : wider
         guard let least = known.first else { return Self.assumed }
         let weight = known.reduce(0) { $0 + $1.weight }
         let rows = known.reduce(0) { $0 + $1.weight * $1.rows } / weight
