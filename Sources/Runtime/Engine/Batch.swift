@@ -52,7 +52,6 @@ struct Batch {
         var neededBytes: Int {
             reservation.bytes(of: sequence.state.count + sequence.pendingTokens, beginningWith: hold.count)
         }
-
     }
 
     let pass: ForwardPass
