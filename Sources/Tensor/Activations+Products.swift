@@ -163,6 +163,11 @@ extension Activations {
                     let product = products[index]
                     let first = (task - (index == 0 ? 0 : ends[index - 1])) * Self.tilesPerTask
                     let end = min(first + Self.tilesPerTask, product.matrix.tileCount)
+                    for addition in ranges[index] {
+                        withUnsafePointer(to: placed[addition].view) {
+                            dk_fetch_tiles($0, Int64(first), Int64(end))
+                        }
+                    }
                     compute.kernels.pointee.multiply(
                         matrices.baseAddress.map { $0 + index }, views.baseAddress.map { $0 + index },
                         Int64(first), Int64(end), product.out, Int64(product.stride))
