@@ -102,7 +102,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--under", default="", help="command to run each measurement under")
-    parser.add_argument("--activations", default="auto", choices=["auto", "8", "16"], help="dora-bench's")
+    parser.add_argument("--activations", default="8", choices=["auto", "8", "16"],
+                        help="dora-bench's; the peers have 8 bits")
     parser.add_argument("--peers", default=",".join(PEERS), help="only these; default: those whose Python has them")
     parser.add_argument("--points", help="only these prompts or contexts x sequences, such as 16x1,16x8,512x1")
     for peer in PEERS:
