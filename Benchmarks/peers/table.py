@@ -37,6 +37,7 @@ FORMATS = {
     "Q8_0": Written("write_gguf.py", "int8", "llama", ".gguf"),
     "Q4_0": Written("write_gguf.py", "int8", "llama", ".gguf"),
     "Q4_K_M": Written("requantize_gguf.py", "Q8_0", "llama", ".gguf"),
+    "w8a8": Written("write_w8a8.py", "int8", "vllm"),
 }
 # By the name that --KEY-python and --peers have.
 PEERS = {
@@ -47,4 +48,6 @@ PEERS = {
         Pair("Q4_K_M", "Q4_K_M", "llama.cpp Q4_K_M"))),
     # bfloat16 beside LLM.int8: the base, the adapter unmerged and merged, and the merge itself.
     "torch": Peer("peft", "torch_run.py", (Pair("int8", "int8", "transformers bf16"),), ((512, 1),), adapter=True),
+    # The same codes in both, activations of 8 bits in both.
+    "vllm": Peer("vllm", "vllm_run.py", (Pair("int8", "w8a8", "vLLM W8A8"),), SHORT + LONG[:2]),
 }
