@@ -124,7 +124,7 @@ def peers(result):
 def commands(results):
     yield from ["## Again", "", "```sh",
                 "python3 Benchmarks/run.py            # this page; --quick for a subset in three minutes",
-                "python3 Benchmarks/run.py --peers    # with llama.cpp, transformers and PEFT: peers/requirements",
+                "python3 Benchmarks/run.py --peers    # beside llama.cpp, PyTorch, vLLM and OpenVINO: peers/requirements",
                 ".build/release/dora-bench --help     # one model, one adapter, any batches and contexts", "```"]
 
 

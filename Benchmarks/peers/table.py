@@ -38,6 +38,8 @@ FORMATS = {
     "Q4_0": Written("write_gguf.py", "int8", "llama", ".gguf"),
     "Q4_K_M": Written("requantize_gguf.py", "Q8_0", "llama", ".gguf"),
     "w8a8": Written("write_w8a8.py", "int8", "vllm"),
+    "ov-int8": Written("write_openvino.py", "int8", "openvino"),
+    "ov-int4": Written("write_openvino.py", "int8", "openvino"),
 }
 # By the name that --KEY-python and --peers have.
 PEERS = {
@@ -50,4 +52,6 @@ PEERS = {
     "torch": Peer("peft", "torch_run.py", (Pair("int8", "int8", "transformers bf16"),), ((512, 1),), adapter=True),
     # The same codes in both, activations of 8 bits in both.
     "vllm": Peer("vllm", "vllm_run.py", (Pair("int8", "w8a8", "vLLM W8A8"),), SHORT + LONG[:2]),
+    "openvino": Peer("openvino_genai", "openvino_run.py", (
+        Pair("int8", "ov-int8", "OpenVINO int8"), Pair("nf4-double", "ov-int4", "OpenVINO int4"))),
 }

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from safetensors import safe_open
 from transformers import LlamaConfig, LlamaForCausalLM
+
+from decoded import decoded
 
 
 def load(folder):
@@ -24,19 +25,9 @@ def load(folder):
     config.dtype = torch.bfloat16
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
-    state = {}
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        names = set(file.keys())
-        for name in names:
-            if name.endswith(".SCB"):
-                continue
-            tensor, maxima = file.get_tensor(name), name.removesuffix("weight") + "SCB"
-            if maxima in names:
-                tensor = tensor.float() * (file.get_tensor(maxima)[:, None] / 127)
-            state[name] = tensor.to(torch.bfloat16)
     # Its frequencies are no parameters: on the meta device they have no values.
     rotary = type(model.model.rotary_emb)(config)
-    model.load_state_dict(state, strict=True, assign=True)
+    model.load_state_dict(dict(decoded(folder, torch.bfloat16)), strict=True, assign=True)
     model.model.rotary_emb = rotary
     return model.eval()
 
