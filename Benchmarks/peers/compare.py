@@ -106,6 +106,7 @@ def main():
                         help="dora-bench's; the peers have 8 bits")
     parser.add_argument("--peers", default=",".join(PEERS), help="only these; default: those whose Python has them")
     parser.add_argument("--points", help="only these prompts or contexts x sequences, such as 16x1,16x8,512x1")
+    parser.add_argument("--weights", help="only these of ours, such as int8,nf4-double")
     for peer in PEERS:
         parser.add_argument(f"--{peer}-python", default=sys.executable)
     options = parser.parse_args()
@@ -122,6 +123,8 @@ def main():
             if options.points and f"{prompt}x{batch}" not in options.points.split(","):
                 continue
             for pair in PEERS[name].pairs:
+                if options.weights and pair.ours not in options.weights.split(","):
+                    continue
                 for row in comparison.rows(name, pair, prompt, batch):
                     rows.append(row)
                     print(f"{row['format']:12}{row['peer']:30}{row['measure']:9}{row['tokens']:>7}{row['batch']:>6}"

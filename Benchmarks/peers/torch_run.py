@@ -62,8 +62,9 @@ def main():
         model = model.merge_and_unload()
         seconds = time.perf_counter() - start
         merged = timed(model, prompt, new)
-    print(json.dumps(dict(base, about=f"PyTorch {torch.__version__}", more={
-        "PEFT bf16, unmerged": unmerged, "PEFT bf16, merged": merged, "PEFT bf16, merge_and_unload": {"merge": seconds}})))
+    more = {"PEFT bf16, unmerged": unmerged, "PEFT bf16, merged": merged,
+            "PEFT bf16, merge_and_unload": dict(merge=seconds)}
+    print(json.dumps(dict(base, about=f"PyTorch {torch.__version__}", more=more)))
 
 
 if __name__ == "__main__":
