@@ -114,7 +114,8 @@ def loads(rows):
 
 
 def peers(result):
-    yield from ["## Beside llama.cpp and PyTorch", "", f"The same weights in alternation, 1.1B shape. llama.cpp: {result['flags']}.", ""]
+    yield from ["## Beside other programs", "",
+                f"The same weights in alternation, 1.1B shape. {'. '.join(result['about'].values())}.", ""]
     yield from table(("weights", "peer", "measure", "tokens", "batch", "dora", "peer", "ratio"), [
         (NAMES[r["format"]], r["peer"], r["measure"] + (", s" if r["measure"] == "merge" else ", tokens/s"), r["tokens"] or "",
          r["batch"], f"{r['ours']:.2f}", f"{r['theirs']:.2f}", f"{r['ratio']:.2f}") for r in result["rows"]])
@@ -123,7 +124,7 @@ def peers(result):
 def commands(results):
     yield from ["## Again", "", "```sh",
                 "python3 Benchmarks/run.py            # this page; --quick for a subset in three minutes",
-                "python3 Benchmarks/run.py --peers    # with llama.cpp, transformers and PEFT: peers/requirements.txt",
+                "python3 Benchmarks/run.py --peers    # beside llama.cpp, PyTorch, vLLM and OpenVINO: peers/requirements",
                 ".build/release/dora-bench --help     # one model, one adapter, any batches and contexts", "```"]
 
 

@@ -3,7 +3,7 @@
 
     python3 Benchmarks/run.py            # everything: about 40 minutes, 25 GB of disk, 24 GiB of memory
     python3 Benchmarks/run.py --quick    # a subset: about 3 minutes
-    python3 Benchmarks/run.py --peers    # 20 minutes more: llama.cpp, transformers, PEFT (peers/requirements.txt)
+    python3 Benchmarks/run.py --peers    # an hour more: llama.cpp, PyTorch, vLLM, OpenVINO (peers/requirements)
 
 Models of real shapes with random weights are made once and kept. Needs numpy, and a quiet machine.
 """
@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import report
+from peers.table import PEERS
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE.parent / ".build/release"
@@ -132,15 +133,15 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a subset, to standard output unless --out is given")
-    parser.add_argument("--peers", action="store_true", help="measure llama.cpp, transformers and PEFT too")
+    parser.add_argument("--peers", action="store_true", help="measure what of peers/table.py is installed too")
     parser.add_argument("--work", type=Path, default=HERE.parent / ".build/benchmarks", help="keeps the models")
     parser.add_argument("--out", type=Path, help="folder of the results; default: docs")
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--under", default="", help="command to run each measurement under, such as 'taskset -c 0,1'")
     parser.add_argument("--no-build", action="store_true")
-    parser.add_argument("--llama-python", default=sys.executable, help="a Python with llama-cpp-python")
-    parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch, transformers and peft")
+    for peer, row in PEERS.items():
+        parser.add_argument(f"--{peer}-python", default=sys.executable, help=f"a Python with {row.package}")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
     out = options.out or (options.work if options.quick else HERE.parent / "docs")
@@ -159,7 +160,7 @@ def main():
         peers = options.work / "peers.json"
         subprocess.run([sys.executable, HERE / "peers/compare.py", PROGRAMS / "dora-bench", options.work,
                         "--json", peers, "--under", options.under, "--threads", str(options.threads),
-                        "--llama-python", options.llama_python, "--torch-python", options.torch_python,
+                        *(f"--{peer}-python={getattr(options, f'{peer}_python')}" for peer in PEERS),
                         *(["--rounds", "1"] if options.quick else [])], check=True, stdout=sys.stderr)
         results["peers"] = json.loads(peers.read_text())
     report.write(results, out)

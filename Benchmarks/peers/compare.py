@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""dora-bench beside llama.cpp and PyTorch on the same weights, in alternation, each run a process of its own.
+"""dora-bench beside its peers (table.py) on the same weights, in alternation, each run a process of its own.
 
-    python3 compare.py DORA_BENCH FOLDER [--rounds 3] [--json OUT] [--llama-python PYTHON] [--torch-python PYTHON]
+    python3 compare.py DORA_BENCH FOLDER [--rounds 3] [--json OUT] [--peers llama,torch] [--llama-python PYTHON] ...
 
 FOLDER keeps the models; what is missing is made. Figures are medians over the rounds; a ratio is the median of the
 rounds' ratios, because the machine's speed drifts. run.py --peers calls this and prints what it makes of the bars.
@@ -15,21 +15,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+from table import FORMATS, PEERS
+
 HERE = Path(__file__).resolve().parent
-# Ours and the peer's; a GGUF file is one and the same for both.
-PAIRS = [("int8", "Q8_0"), ("nf4-double", "Q4_0"), ("Q8_0", "Q8_0"), ("Q4_0", "Q4_0"), ("Q4_K_M", "Q4_K_M")]
-# prompt or context, sequences
-POINTS = [(16, 1), (16, 8), (512, 1), (2048, 1), (7000, 1)]
 # Shorter prompts say little about the prefill.
 SHORTEST_PREFILL = 512
 NEW_TOKENS = 32
+MEASURES = ("prefill", "decode", "merge")
 
 
-class Peers:
+class Comparison:
     def __init__(self, options):
         self.options = options
         self.prefix = shlex.split(options.under)
-        self.flags = None
+        self.about = {}
+
+    def python(self, peer):
+        return getattr(self.options, f"{peer}_python")
+
+    def installed(self, peer):
+        found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{PEERS[peer].package}') is None)"
+        return subprocess.run([self.python(peer), "-c", found]).returncode == 0
 
     def output(self, *command):
         done = subprocess.run([*self.prefix, *map(str, command)], capture_output=True, text=True)
@@ -38,23 +44,19 @@ class Peers:
         return json.loads(done.stdout)
 
     def made(self, form):
-        """A model or an adapter of random_model.py, or a GGUF file with the weights of the int8 model."""
-        if form.startswith("Q"):
-            file = self.options.folder / f"1.1b-{form}.gguf"
-            if not file.exists():
-                partial = file.with_suffix(".partial")
-                mixed = form == "Q4_K_M"
-                script = "requantize_gguf.py" if mixed else "write_gguf.py"
-                subprocess.run([self.options.llama_python, HERE / script, self.made("Q8_0" if mixed else "int8"), form,
-                                partial], check=True)
-                partial.rename(file)
-            return file
-        folder = self.options.folder / f"1.1b-{form}"
-        if not folder.exists():
-            partial = folder.with_name(folder.name + ".partial")
-            subprocess.run([sys.executable, HERE.parent / "random_model.py", "1.1b", form, partial], check=True)
-            partial.rename(folder)
-        return folder
+        """A model or an adapter of random_model.py, or what a peer's script makes of one."""
+        written = FORMATS.get(form)
+        path = self.options.folder / f"1.1b-{form}{written.suffix if written else ''}"
+        if not path.exists():
+            # Under another name until it is whole.
+            partial = path.with_name(path.name + ".partial")
+            if written:
+                command = [self.python(written.peer), HERE / written.script, self.made(written.source), form, partial]
+            else:
+                command = [sys.executable, HERE.parent / "random_model.py", "1.1b", form, partial]
+            subprocess.run(command, check=True, stdout=sys.stderr)
+            partial.rename(path)
+        return path
 
     def ours(self, form, prompt, batch, *more):
         prefills = prompt if prompt >= SHORTEST_PREFILL else ""
@@ -69,44 +71,27 @@ class Peers:
             figures["merge"] = result["merge"]["seconds"]["median"]
         return figures
 
-    def llama(self, form, prompt, batch):
-        timing = self.output(self.options.llama_python, HERE / "llama_cpp_run.py", self.made(form), prompt, NEW_TOKENS,
+    def theirs(self, peer, form, prompt, batch, *adapter):
+        result = self.output(self.python(peer), HERE / PEERS[peer].run, self.made(form), *adapter, prompt, NEW_TOKENS,
                              batch, self.options.threads)
-        self.flags = timing["flags"]
-        return dict(decode=timing["new_tokens"] / timing["decode_seconds"], prefill=prompt / timing["prefill_seconds"])
+        self.about[peer] = result.pop("about")
+        return result
 
-    def against_llama(self, form, peer, prompt, batch):
-        rounds = [(self.ours(form, prompt, batch), self.llama(peer, prompt, batch))
-                  for _ in range(self.options.rounds)]
-        for measure in ("prefill", "decode"):
-            if measure not in rounds[0][0]:
-                continue
-            yield dict(format=form, peer=f"llama.cpp {peer}", measure=measure, tokens=prompt, batch=batch,
-                       ours=middle(a[measure] for a, _ in rounds), theirs=middle(b[measure] for _, b in rounds),
-                       ratio=middle(a[measure] / b[measure] for a, b in rounds))
-
-    def against_torch(self):
-        """bfloat16 beside LLM.int8: the base, the adapter unmerged and merged, and the merge itself."""
+    def rows(self, peer, pair, prompt, batch):
+        adapter = [self.made("adapter")] if PEERS[peer].adapter else []
         rounds = []
         for _ in range(self.options.rounds):
-            ours = self.ours("int8", 512, 1, "--adapter", self.made("adapter"))
-            theirs = self.output(self.options.torch_python, HERE / "torch_run.py", self.made("int8"),
-                                 self.made("adapter"), 512, NEW_TOKENS // 2, self.options.threads)
-            rounds.append((ours, theirs))
-        for kind, name in (("base", "transformers bf16"), ("unmerged", "PEFT bf16, unmerged"),
-                           ("merged", "PEFT bf16, merged")):
-            for measure in ("prefill", "decode"):
-                yield dict(format="int8", peer=name, measure=measure, tokens=512, batch=1,
-                           ours=middle(a[measure] for a, _ in rounds),
-                           theirs=middle(b[kind][measure] for _, b in rounds),
-                           ratio=middle(a[measure] / b[kind][measure] for a, b in rounds))
-        yield dict(format="int8", peer="PEFT bf16, merge_and_unload", measure="merge", tokens=0, batch=1,
-                   ours=middle(a["merge"] for a, _ in rounds), theirs=middle(b["merge_seconds"] for _, b in rounds),
-                   ratio=middle(b["merge_seconds"] / a["merge"] for a, b in rounds))
-
-
-def middle(values):
-    return statistics.median(list(values))
+            ours = self.ours(pair.ours, prompt, batch, *(["--adapter", *adapter] if adapter else []))
+            theirs = self.theirs(peer, pair.theirs, prompt, batch, *adapter)
+            rounds.append((ours, {pair.label: theirs, **theirs.pop("more", {})}))
+        for label, measures in rounds[0][1].items():
+            for measure in [m for m in MEASURES if m in measures and m in rounds[0][0]]:
+                pairs = [(ours[measure], theirs[label][measure]) for ours, theirs in rounds]
+                merge = measure == "merge"
+                yield dict(format=pair.ours, peer=label, measure=measure, tokens=0 if merge else prompt, batch=batch,
+                           ours=statistics.median(a for a, _ in pairs), theirs=statistics.median(b for _, b in pairs),
+                           # A merge is in seconds: less is better.
+                           ratio=statistics.median(b / a if merge else a / b for a, b in pairs))
 
 
 def main():
@@ -117,31 +102,36 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--under", default="", help="command to run each measurement under")
-    parser.add_argument("--llama-python", default=sys.executable)
-    parser.add_argument("--torch-python", default=sys.executable)
-    parser.add_argument("--activations", default="auto", choices=["auto", "8", "16"], help="dora-bench's")
-    parser.add_argument("--points", help="only these, such as 16x1,16x8,512x1; 'torch' for PyTorch")
+    parser.add_argument("--activations", default="8", choices=["auto", "8", "16"],
+                        help="dora-bench's; the peers have 8 bits")
+    parser.add_argument("--peers", default=",".join(PEERS), help="only these; default: those whose Python has them")
+    parser.add_argument("--points", help="only these prompts or contexts x sequences, such as 16x1,16x8,512x1")
+    parser.add_argument("--weights", help="only these of ours, such as int8,nf4-double")
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}-python", default=sys.executable)
     options = parser.parse_args()
-    peers = Peers(options)
-    wanted = options.points.split(",") if options.points else [f"{p}x{b}" for p, b in POINTS] + ["torch"]
+    comparison = Comparison(options)
     rows = []
     print(f"{'weights':12}{'peer':30}{'measure':9}{'tokens':>7}{'batch':>6}{'dora':>9}{'peer':>9}{'ratio':>8}")
-
-    def show(row):
-        rows.append(row)
-        print(f"{row['format']:12}{row['peer']:30}{row['measure']:9}{row['tokens']:>7}{row['batch']:>6}"
-              f"{row['ours']:>9.2f}{row['theirs']:>9.2f}{row['ratio']:>7.2f}x", flush=True)
-
-    for prompt, batch in POINTS:
-        for form, peer in PAIRS if f"{prompt}x{batch}" in wanted else []:
-            for row in peers.against_llama(form, peer, prompt, batch):
-                show(row)
-    if "torch" in wanted:
-        for row in peers.against_torch():
-            show(row)
-    print(f"\ntokens/s, merges in seconds; llama.cpp: {peers.flags}")
+    for name in options.peers.split(","):
+        if name not in PEERS:
+            sys.exit(f"--peers: {name} is none of {', '.join(PEERS)}")
+        if not comparison.installed(name):
+            print(f"{name}: left out, {comparison.python(name)} has no {PEERS[name].package}", file=sys.stderr)
+            continue
+        for prompt, batch in PEERS[name].points:
+            if options.points and f"{prompt}x{batch}" not in options.points.split(","):
+                continue
+            for pair in PEERS[name].pairs:
+                if options.weights and pair.ours not in options.weights.split(","):
+                    continue
+                for row in comparison.rows(name, pair, prompt, batch):
+                    rows.append(row)
+                    print(f"{row['format']:12}{row['peer']:30}{row['measure']:9}{row['tokens']:>7}{row['batch']:>6}"
+                          f"{row['ours']:>9.2f}{row['theirs']:>9.2f}{row['ratio']:>7.2f}x", flush=True)
+    print("\ntokens/s, merges in seconds", *(f"{peer}: {about}" for peer, about in comparison.about.items()), sep="\n")
     if options.json:
-        options.json.write_text(json.dumps(dict(flags=peers.flags, rows=rows), indent=1) + "\n")
+        options.json.write_text(json.dumps(dict(about=comparison.about, rows=rows), indent=1) + "\n")
 
 
 if __name__ == "__main__":

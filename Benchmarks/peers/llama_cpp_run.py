@@ -47,7 +47,6 @@ def main():
     settings.n_seq_max = batch
     settings.kv_unified = True
     context = ll.llama_init_from_model(model, settings)
-    vocabulary = ll.llama_vocab_n_tokens(ll.llama_model_get_vocab(model))
     ids = [100 + i % 30000 for i in range(prompt)]
     decode(context, [(ids[0], 0, 0)], True)  # pages in the weights
     memory = ll.llama_get_memory(context)
@@ -68,9 +67,8 @@ def main():
             logits = ll.llama_get_logits_ith(context, s)
             tokens[s] = max(0, int(logits[0] > logits[1]))  # the argmax itself would time Python
     seconds = time.perf_counter() - start
-    print(json.dumps(dict(prompt_tokens=prompt, prefill_seconds=prefill, new_tokens=new * batch,
-                          decode_seconds=seconds, vocabulary=vocabulary,
-                          flags=ll.llama_print_system_info().decode().strip())))
+    print(json.dumps(dict(prefill=prompt / prefill, decode=new * batch / seconds,
+                          about="llama.cpp, " + ll.llama_print_system_info().decode().strip())))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times transformers and PEFT in bfloat16 on a model of random_model.py (int8). Prints one line of JSON.
 
-    python3 torch_run.py MODEL ADAPTER PROMPT_TOKENS NEW_TOKENS [THREADS]
+    python3 torch_run.py MODEL ADAPTER PROMPT_TOKENS NEW_TOKENS BATCH THREADS
 
-One process measures the base, then the adapter unmerged, merge_and_unload, and the merged model.
+One process measures the base, then the adapter unmerged, merge_and_unload, and the merged model; one sequence only.
 """
 
 import contextlib
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from safetensors import safe_open
 from transformers import LlamaConfig, LlamaForCausalLM
+
+from decoded import decoded
 
 
 def load(folder):
@@ -24,19 +25,9 @@ def load(folder):
     config.dtype = torch.bfloat16
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
-    state = {}
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        names = set(file.keys())
-        for name in names:
-            if name.endswith(".SCB"):
-                continue
-            tensor, maxima = file.get_tensor(name), name.removesuffix("weight") + "SCB"
-            if maxima in names:
-                tensor = tensor.float() * (file.get_tensor(maxima)[:, None] / 127)
-            state[name] = tensor.to(torch.bfloat16)
     # Its frequencies are no parameters: on the meta device they have no values.
     rotary = type(model.model.rotary_emb)(config)
-    model.load_state_dict(state, strict=True, assign=True)
+    model.load_state_dict(dict(decoded(folder, torch.bfloat16)), strict=True, assign=True)
     model.model.rotary_emb = rotary
     return model.eval()
 
@@ -56,21 +47,24 @@ def timed(model, prompt, new):
 
 
 def main():
-    if len(sys.argv) not in (5, 6):
+    if len(sys.argv) != 7 or sys.argv[5] != "1":
         sys.exit(__doc__)
-    folder, adapter, prompt, new = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    torch.set_num_threads(int(sys.argv[5]) if len(sys.argv) == 6 else 2)
+    # Half of the tokens, and an eighth of them unmerged: it is slow.
+    folder, adapter, prompt, new = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) // 2
+    torch.set_num_threads(int(sys.argv[6]))
     warnings.simplefilter("ignore")
     with contextlib.redirect_stdout(sys.stderr):
         model = load(folder)
-        result = dict(torch=torch.__version__, base=timed(model, prompt, new))
+        base = timed(model, prompt, new)
         model = PeftModel.from_pretrained(model, adapter).eval()
-        result["unmerged"] = timed(model, prompt, max(2, new // 4))
+        unmerged = timed(model, prompt, max(2, new // 4))
         start = time.perf_counter()
         model = model.merge_and_unload()
-        result["merge_seconds"] = time.perf_counter() - start
-        result["merged"] = timed(model, prompt, new)
-    print(json.dumps(result))
+        seconds = time.perf_counter() - start
+        merged = timed(model, prompt, new)
+    more = {"PEFT bf16, unmerged": unmerged, "PEFT bf16, merged": merged,
+            "PEFT bf16, merge_and_unload": dict(merge=seconds)}
+    print(json.dumps(dict(base, about=f"PyTorch {torch.__version__}", more=more)))
 
 
 if __name__ == "__main__":
