@@ -245,6 +245,17 @@ import Testing
         #expect(price.ofRow(besides: 1) < 0.3 && price.ofRow(besides: 8) > 0.7)
     }
 
+    /// The steps of prompts, whose rows all cost their arithmetic, say nothing of a few rows more.
+    @Test func promptsDoNotMakeGuessesDear() {
+        var price = StepPrice()
+        for _ in 0..<20 {
+            price.record(rows: 4, seconds: 1)
+            price.record(rows: 8, seconds: 1.15)
+            price.record(rows: 264, seconds: 20)
+        }
+        #expect(price.ofRow(besides: 4) < 0.2)
+    }
+
     /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
     @Test func guessesMustPay() {
         var cheap = StepPrice()

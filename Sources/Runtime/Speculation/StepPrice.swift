@@ -7,6 +7,8 @@ struct StepPrice {
     private static let assumed = 0.15
     /// How much that counts: as the spread of the rows of measured steps does.
     private static let assumedSpread = 0.3
+    /// Most rows of a step with guesses that counts, for each without.
+    private static let reach = 16.0
 
     /// Steps of about as many rows: of 1, 2, 3 to 4, 5 to 8 and so on.
     private struct Class {
@@ -38,9 +40,11 @@ struct StepPrice {
     /// What a further row costs, in tokens of a step that makes `count`: how likely a guess must be to pay.
     func ofRow(besides count: Int) -> Double {
         let all = classes.filter { $0.steps > 0 }
-        // Few rows cost little, as a step waits for the weights anyway; of more, each costs its arithmetic.
+        // Few rows cost little, as a step waits for the weights anyway; of more, each costs its arithmetic, most of all
+        // in the steps of prompts: what counts are those that guesses could make of this one.
+        let near = all.filter { (0.75 * Double(count)...Self.reach * Double(count)).contains($0.rows) }
         let wider = all.filter { $0.rows > 0.75 * Double(count) }
-        let known = wider.isEmpty ? all : wider
+        let known = near.isEmpty ? wider.isEmpty ? all : wider : near
         guard let least = known.first else { return Self.assumed }
         let weight = known.reduce(0) { $0 + $1.weight }
         let rows = known.reduce(0) { $0 + $1.weight * $1.rows } / weight
