@@ -43,7 +43,8 @@ def main():
     prefill, decode = timed(pipeline, [ids] * batch, new)
     if batch > 1:
         prefill, _ = timed(pipeline, [ids], 1)
-    print(json.dumps(dict(prefill=prefill, decode=decode, about=f"OpenVINO {genai.__version__.split('-')[0]}")))
+    version = genai.__version__.split("-")[0]
+    print(json.dumps(dict(prefill=prefill, decode=decode, about=f"OpenVINO GenAI {version}, its keys and values 8-bit")))
 
 
 if __name__ == "__main__":
