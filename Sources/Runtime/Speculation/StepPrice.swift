@@ -44,7 +44,7 @@ struct StepPrice {
         // in the steps of prompts: what counts are those that guesses could make of this one.
         let near = all.filter { (0.75 * Double(count)...Self.reach * Double(count)).contains($0.rows) }
         let wider = all.filter { $0.rows > 0.75 * Double(count) }
-        let known = near.isEmpty ? wider.isEmpty ? all : wider : near
+        let known = [near, wider, all].first { !$0.isEmpty } ?? []
         guard let least = known.first else { return Self.assumed }
         let weight = known.reduce(0) { $0 + $1.weight }
         let rows = known.reduce(0) { $0 + $1.weight * $1.rows } / weight
