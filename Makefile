@@ -19,7 +19,7 @@ build: dependencies
 # A few at a time: what a test waits for should not wait for six hundred others.
 test: dependencies
 	swift build --build-tests
-	swift test --skip-build --experimental-maximum-parallelization-width 4
+	@scripts/test.sh --experimental-maximum-parallelization-width 4
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks

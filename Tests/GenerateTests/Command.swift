@@ -13,21 +13,21 @@ struct Command {
     init(
         program: String = "dora-generate", _ arguments: String..., input: [UInt8] = [],
         environment: [String: String] = [:], closesOutput: Bool = false, onTerminal: Bool = false,
-        interruptAfter: Double? = nil
+        interrupts: Bool = false
     ) throws {
         try self.init(
             program: program, arguments: arguments, input: input, environment: environment,
-            closesOutput: closesOutput, onTerminal: onTerminal, interruptAfter: interruptAfter)
+            closesOutput: closesOutput, onTerminal: onTerminal, interrupts: interrupts)
     }
 
     /// - Parameters:
     ///   - closesOutput: standard output is a pipe whose reader has gone.
     ///   - onTerminal: standard output is one; what it shows is not read.
-    ///   - interruptAfter: seconds until Ctrl-C; standard input then never ends.
+    ///   - interrupts: Ctrl-C, once the program listens to it; standard input then never ends.
     init(
         program: String = "dora-generate", arguments: [String], input: [UInt8] = [],
         environment: [String: String] = [:], closesOutput: Bool = false, onTerminal: Bool = false,
-        interruptAfter: Double? = nil
+        interrupts: Bool = false
     ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -37,7 +37,7 @@ struct Command {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        if interruptAfter == nil {
+        if !interrupts {
             posix_spawn_file_actions_addopen(&actions, 0, files[0], O_RDONLY, 0)
         } else {
             mkfifo(files[0] + ".fifo", 0o600)
@@ -58,7 +58,7 @@ struct Command {
         status = try Self.spawn(
             [Self.path(program)] + arguments, environment: environment,
             actions: &actions,
-            interruptAfter: interruptAfter)
+            interrupts: interrupts)
         withExtendedLifetime(terminal) {}
         output = (try? String(contentsOfFile: files[1], encoding: .utf8)) ?? ""
         errors = (try? String(contentsOfFile: files[2], encoding: .utf8)) ?? ""
@@ -66,7 +66,7 @@ struct Command {
 
     private static func spawn(
         _ words: [String], environment: [String: String], actions: inout posix_spawn_file_actions_t,
-        interruptAfter: Double?
+        interrupts: Bool
     ) throws -> Int32 {
         var variables = ProcessInfo.processInfo.environment
         variables["DORA_MODEL"] = nil
@@ -87,13 +87,21 @@ struct Command {
         guard posix_spawn(&process, words[0], &actions, &attributes, argv, envp) == 0 else {
             throw CocoaError(.executableLoad)
         }
-        if let interruptAfter {
-            usleep(UInt32(interruptAfter * 1e6))
+        if interrupts {
+            for _ in 0..<6000 where !handlesInterrupts(process) { usleep(10_000) }
             kill(process, SIGINT)
         }
         var result: Int32 = 0
         while waitpid(process, &result, 0) < 0 && errno == EINTR {}
         return result & 0x7F == 0 ? result >> 8 & 0xFF : -(result & 0x7F)
+    }
+
+    /// Whether a process has a handler of Ctrl-C by now (`SigCgt` of proc_pid_status(5)).
+    private static func handlesInterrupts(_ process: pid_t) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+        let caught = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }
+        let mask = caught.flatMap { UInt64($0.dropFirst(7).drop { $0 == "\t" }, radix: 16) } ?? 0
+        return mask & 1 << UInt64(SIGINT - 1) != 0
     }
 
     /// Where `dora-generate` lies.

@@ -327,7 +327,7 @@ import Testing
     }
 
     @Test func controlCIs130() throws {
-        let command = try Command(interruptAfter: 1)
+        let command = try Command(interrupts: true)
         #expect(command.status == 130)
     }
 }

@@ -42,8 +42,8 @@ import Testing
         #expect(root.names() == ["link"])
     }
 
-    /// The best of three: other tests run beside this one.
-    @Test func tenThousandNamesAreListedAtOnce() throws {
+    /// What they name is read when somebody asks for it: here it could not be.
+    @Test func namesAreListedWithoutReadingAdapters() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "dora-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         for number in 0..<10_000 {
@@ -53,11 +53,7 @@ import Testing
                 try Data().write(to: URL(filePath: adapter + "/adapter_config.json"))
             }
         }
-        let root = try AdapterRoot(folder)
-        let times = (0..<3).map { _ in
-            ContinuousClock().measure { #expect(root.names().count == 5000) }
-        }
-        #expect(times.contains { $0 < .seconds(0.2) }, "\(times)")
+        #expect(try AdapterRoot(folder).names().count == 5000)
     }
 
     @Test func aRootThatIsNotThereIsRefused() {

@@ -50,6 +50,8 @@ import Testing
         var outcome = Outcome()
         while !batch.isEmpty {
             outcome.steps += 1
+            // What is guessed follows from the texts here, not from how busy the machine is.
+            batch.speculation.price = StepPrice()
             for ended in batch.step() {
                 guard case .finished(let reply) = ended.outcome else { continue }
                 outcome.replies[ended.request.key.serial] = reply.completion

@@ -31,7 +31,7 @@ struct Speculation {
     let limit: Int
     private var records: [AdapterIdentity?: Record] = [:]
     private var clock = 0
-    private var price = StepPrice()
+    var price = StepPrice()
     /// Tokens guessed, and those of them that were right.
     private(set) var guessed = 0
     private(set) var accepted = 0
