@@ -47,6 +47,10 @@ DK_INLINE f32x16 dk_pick(const float *map, const uint8_t *codes) {
     return (f32x16)found[0];
 }
 
+DK_INLINE f32x16 dk_choose(const float *levels, u32x16 index) {
+    return (f32x16)_mm512_permutexvar_ps((__m512i)index, _mm512_loadu_ps(levels));
+}
+
 DK_INLINE f32x16 dk_half(u16x16 bits) { return (f32x16)_mm512_cvtph_ps((__m256i)bits); }
 DK_INLINE uint16_t dk_half_bits(float x) { return dk_half_bits_portable(x); }
 

@@ -24,6 +24,13 @@ DK_INLINE int32_t dk_word(const void *p) { int32_t v; memcpy(&v, p, sizeof v); r
                         map[codes[8]],  map[codes[9]],  map[codes[10]], map[codes[11]], \
                         map[codes[12]], map[codes[13]], map[codes[14]], map[codes[15]]}; \
     }
+// Sixteen of sixteen floats, where no instruction does it.
+#define DK_CHOOSE \
+    DK_INLINE f32x16 dk_choose(const float *levels, u32x16 index) { \
+        f32x16 chosen; \
+        for (int lane = 0; lane < 16; lane++) chosen[lane] = levels[index[lane]]; \
+        return chosen; \
+    }
 // What a byte of a line of codes is: a code + 128, two indices into the codebook, or two codes from 0 to 15.
 typedef enum { DK_BYTES, DK_INDICES, DK_NIBBLES } dk_coding;
 // The codes of some inputs of a block, those from `from` on, of tiles `tile_bytes` apart.

@@ -50,6 +50,7 @@ DK_INLINE i32x16 dk_weigh(i32x16 sums, u8x64 line, const uint8_t *weights) {
 }
 
 DK_PICK
+DK_CHOOSE
 
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     uint8x16_t parts[4], book = vld1q_u8(codebook);

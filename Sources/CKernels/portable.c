@@ -23,6 +23,7 @@ DK_INLINE i32x16 dk_weigh(i32x16 sums, u8x64 line, const uint8_t *weights) {
 }
 
 DK_PICK
+DK_CHOOSE
 
 DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     u8x64 levels;

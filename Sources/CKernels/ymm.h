@@ -22,6 +22,20 @@ DK_INLINE u8x64 dk_lookup(u8x64 indices, const uint8_t *codebook) {
     return indices;
 }
 
+// The permutation looks at three bits of an index; the fourth, as the sign, blends.
+DK_INLINE f32x16 dk_choose(const float *levels, u32x16 index) {
+    const __m256 low = _mm256_loadu_ps(levels), high = _mm256_loadu_ps(levels + 8);
+    __m256i halves[2];
+    __m256 floats[2];
+    f32x16 result;
+    memcpy(halves, &index, sizeof halves);
+    for (int i = 0; i < 2; i++)
+        floats[i] = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, halves[i]), _mm256_permutevar8x32_ps(high, halves[i]),
+                                     _mm256_castsi256_ps(_mm256_slli_epi32(halves[i], 28)));
+    memcpy(&result, floats, sizeof result);
+    return result;
+}
+
 DK_INLINE f32x16 dk_half(u16x16 bits) {
     __m128i halves[2];
     __m256 floats[2];

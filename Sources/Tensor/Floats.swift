@@ -88,9 +88,17 @@ extension Compute {
         kernels.pointee.widen_codes(codes, Int64(count), scale, unit, out)
     }
 
-    /// What `lookUp` rounds to.
+    /// What decoded values are rounded to.
     package enum Rounding: Sendable {
         case none, half, brain
+
+        var target: dk_target {
+            switch self {
+            case .none: DK_UNROUNDED
+            case .half: DK_TO_HALF
+            case .brain: DK_TO_BRAIN
+            }
+        }
     }
 
     /// out[i] = values[indices[i]] * scales[i / block], rounded.
@@ -104,12 +112,7 @@ extension Compute {
         rounding: Rounding, into out: UnsafeMutablePointer<Float>
     ) {
         precondition(values.count == 16 && block > 0)
-        let target =
-            switch rounding {
-            case .none: DK_UNROUNDED
-            case .half: DK_TO_HALF
-            case .brain: DK_TO_BRAIN
-            }
-        kernels.pointee.look_up(indices, Int64(count), values, scales, Int64(block), target, out)
+        kernels.pointee.look_up(
+            indices, Int64(count), values, scales, Int64(block), rounding.target, out)
     }
 }

@@ -18,16 +18,17 @@ package struct LowRankProduct: Sendable {
         let tile = PackedMatrix.tileRows * rank, block = DK_BLOCK
         let missing = b.count.roundedUp(to: tile) - b.count
         self.b = missing == 0 ? b : b + [Float](repeating: 0, count: missing)
-        var blocks = [Float](repeating: 0, count: rank * columns.roundedUp(to: block))
-        for start in stride(from: 0, to: columns, by: block) {
-            for index in 0..<rank {
-                let row = index * columns
-                let part = a[row + start..<row + min(start + block, columns)]
-                let target = (start / block * rank + index) * block
-                blocks.replaceSubrange(target..<target + part.count, with: part)
+        self.a = [Float](unsafeUninitializedCapacity: rank * columns.roundedUp(to: block)) { blocks, count in
+            for start in stride(from: 0, to: columns, by: block) {
+                let width = min(block, columns - start)
+                for index in 0..<rank {
+                    let part = a[index * columns + start..<index * columns + start + width]
+                    _ = blocks[count..<count + width].initialize(fromContentsOf: part)
+                    blocks[count + width..<count + block].initialize(repeating: 0)
+                    count += block
+                }
             }
         }
-        self.a = blocks
     }
 
     /// Elements that `add` writes for that many rows.
@@ -53,6 +54,38 @@ package struct LowRankProduct: Sendable {
                     before, b + rows.lowerBound * rank, a, Int64(rows.count), Int64(rank), scaling,
                     Int64(columns),
                     out, squares)
+            }
+        }
+    }
+
+    /// The sums of the squares of the rows of V + scaling * b a of one tile, where a matrix stands for exactly V.
+    ///
+    /// An element is one chain over the ranks that begins with V, so that its last bit may be another than that of `add`.
+    /// - Parameter squares: `[16]`
+    package func squares(
+        ofTile tile: Int, of matrix: PackedMatrix, as values: CodeValues,
+        into squares: UnsafeMutablePointer<Double>, on compute: Compute
+    ) {
+        let height = PackedMatrix.tileRows
+        precondition(matrix.columns == columns && matrix.inputOrder == nil)
+        precondition(tile >= 0 && tile < matrix.tileCount && (tile + 1) * height * rank <= b.count)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: height * rank) { scaled in
+            guard let scaled = scaled.baseAddress else { return }
+            b.withUnsafeBufferPointer { b in
+                for row in 0..<height {
+                    for index in 0..<rank {
+                        scaled[index * height + row] = scaling * b[(tile * height + row) * rank + index]
+                    }
+                }
+            }
+            a.withUnsafeBufferPointer { a in
+                withUnsafePointer(to: matrix.view) { view in
+                    values.withDecoding {
+                        compute.kernels.pointee.square_rows(
+                            view, $0, Int64(tile), scaled, a.baseAddress, Int64(rank), Int64(columns), squares
+                        )
+                    }
+                }
             }
         }
     }

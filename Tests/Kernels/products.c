@@ -142,6 +142,28 @@ static void fill(const dk_kernels *k, matrix *m, noise *n, float scale) {
     }
 }
 
+// Rows with a product beside them: V as it is and rounded, 4-bit indices with levels of the codebook and of their own.
+static void record_squares(const dk_kernels *k, const matrix *m, const char *what) {
+    static const float own[16] = {-1, -0.7f, -0.53f, -0.39f, -0.28f, -0.18f, -0.09f, 0,
+                                  0.08f, 0.16f, 0.25f, 0.34f, 0.44f, 0.56f, 0.72f, 1};
+    const int64_t padded = (m->columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK, rank = 1 + m->columns % 19;
+    noise n = {13};
+    float *b = noise_floats(&n, rank * DK_ROWS, 1), *a = noise_floats(&n, rank * padded, 0.05f);
+    for (int target = DK_UNROUNDED; target <= DK_TO_BRAIN; target++)
+        for (int is_own = 0; is_own < 2; is_own++) {
+            const dk_decoding decoding = {.levels = is_own ? own : NULL, .target = (dk_target)target};
+            double *squares = poisoned(sizeof(double) * (size_t)(m->tiles * DK_ROWS));
+            for (int64_t tile = 0; tile < m->tiles; tile++)
+                k->square_rows(&m->view, &decoding, tile, b, a, rank, m->columns, squares + tile * DK_ROWS);
+            for (int64_t i = 0; i < m->tiles * DK_ROWS; i++)
+                if (squares[i] != squares[i]) squares[i] = -1;
+            record_bytes(squares, sizeof(double) * (size_t)(m->tiles * DK_ROWS), "squares %s %d x %d, %s, %d, %d", m->name,
+                         (int)m->view.rows, (int)m->columns, what, target, is_own);
+            free(squares);
+        }
+    free(b), free(a);
+}
+
 static void record_matrix(const dk_kernels *k, const matrix *m, const char *what) {
     const char *name = m->name;
     const int rows = (int)m->view.rows, columns = (int)m->columns;
@@ -152,6 +174,7 @@ static void record_matrix(const dk_kernels *k, const matrix *m, const char *what
         k->unpack(&m->view, tile, out + tile * DK_ROWS * m->columns, m->columns);
     record_floats(out, m->tiles * DK_ROWS * m->columns, "unpack %s %d x %d, %s", name, rows, columns, what);
     free(out);
+    record_squares(k, m, what);
     if (m->view.format < DK_Q8_ROW) return;
     const int64_t count = DK_ROWS * m->columns, scale_bytes = (int64_t)m->scale_bytes / m->tiles;
     uint8_t *codes = poisoned((size_t)(m->tiles * count)), *scales = poisoned(m->scale_bytes);

@@ -169,6 +169,12 @@ typedef enum {
     DK_TO_BRAIN,
 } dk_target;
 
+// What the codes of a matrix stand for where its format does not say it all.
+typedef struct {
+    const float *levels; // of DK_Q4 and DK_Q4_NESTED: 16, for a largest magnitude of 1; NULL for the codebook's
+    dk_target target;    // what values are rounded to
+} dk_decoding;
+
 typedef struct {
     const char *name;
     // Fills in the codes of the DK_GROUP (or, at the end, fewer) tokens of a group.
@@ -215,6 +221,10 @@ typedef struct {
     // of each row's squares. At most DK_ROWS rows.
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
+    // squares [16]: the sum of the squares of each row of V + b a, with V as a tile of the matrix holds it; b
+    // [rank][16], and a as above.
+    void (*square_rows)(const dk_matrix *matrix, const dk_decoding *decoding, int64_t tile, const float *b,
+                        const float *a, int64_t rank, int64_t columns, double *squares);
     // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
     // pack takes; the scaled rows take the place of the rows. `before` [16][columns].
     void (*pack_merged)(const dk_matrix *matrix, int64_t tile, const float *before, float *blocks,
