@@ -102,7 +102,7 @@ import Testing
         let update = LowRankUpdate(
             rank: 1, scaling: 1, a: [Float](repeating: 0.5, count: columns), b: b,
             magnitude: [Float](repeating: 2, count: rows), outputBias: nil)
-        var factoring = LinearFactoring(source: source, update: update, isHalf: true)
+        var factoring = LinearFactoring(source: source, matrix: nil, update: update, isHalf: true)
         let result = try #require(try factoring.step(on: compute))
         let scales = try #require(result.part?.scales)
         #expect(result.zeroRows == 1 && !result.isBroken)
@@ -119,7 +119,7 @@ import Testing
                 rank: 1, scaling: 1, a: [Float](repeating: value, count: 64),
                 b: [Float](repeating: 1, count: 16), magnitude: [Float](repeating: 2, count: 16),
                 outputBias: nil)
-            var factoring = LinearFactoring(source: source, update: update, isHalf: true)
+            var factoring = LinearFactoring(source: source, matrix: nil, update: update, isHalf: true)
             #expect(try factoring.step(on: compute)?.isBroken == true)
         }
     }

@@ -93,7 +93,10 @@ package struct AdapterMerge {
         let source = try modules.source(module)
         if form == .factored, let update = modules.factors(of: module) {
             return try step(
-                LinearFactoring(source: source, update: update, isHalf: modules.hasHalfFactors), of: module)
+                LinearFactoring(
+                    source: source, matrix: base.weights.linear(at: module.place)?.matrix, update: update,
+                    isHalf: modules.hasHalfFactors),
+                of: module)
         }
         let merge = try LinearMerge(
             source: source, update: adapter.updates[module.name], formats: modules.formats(of: module),

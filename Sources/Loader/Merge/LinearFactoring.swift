@@ -1,12 +1,14 @@
 import DoraTensor
 
-/// What an update adds beside one linear layer: its factors, and for DoRA the scales m / ||V + s B A|| of the outputs, with
-/// the norms of the merge, bit by bit, tile by tile.
+/// What an update adds beside one linear layer: its factors, and for DoRA the scales m / ||V + s B A|| of the outputs, tile
+/// by tile.
 ///
 /// Each row of V + s B A is computed for its norm and not kept. That takes as many multiplications as V A^T would for the
-/// norm's expansion ||V||^2 + 2 s B (V A^T)^T + s^2 B (A A^T) B^T, and nothing cancels.
+/// norm's expansion ||V||^2 + 2 s B (V A^T)^T + s^2 B (A A^T) B^T, and nothing cancels. V is decoded from the base's matrix
+/// in memory on the way, where that stands for exactly V, and else read from where it comes from.
 struct LinearFactoring {
     private let source: any WeightSource
+    private let stored: (matrix: PackedMatrix, values: CodeValues)?
     private let update: LowRankUpdate
     private let rows: LowRankRows?
     private let isHalf: Bool
@@ -27,9 +29,12 @@ struct LinearFactoring {
     /// Elements of V that a step decodes, some milliseconds' work.
     private static let stepElements = 1 << 21
 
-    /// - Parameter isHalf: whether the factors are rounded to 16 bits.
-    init(source: any WeightSource, update: LowRankUpdate, isHalf: Bool) {
+    /// - Parameters:
+    ///   - matrix: of the base, which the update is to act beside.
+    ///   - isHalf: whether the factors are rounded to 16 bits.
+    init(source: any WeightSource, matrix: PackedMatrix?, update: LowRankUpdate, isHalf: Bool) {
         self.source = source
+        stored = matrix.flatMap { matrix in source.codeValues(in: matrix).map { (matrix, $0) } }
         self.update = update
         self.isHalf = isHalf
         isFinite = update.isFinite
@@ -62,7 +67,7 @@ struct LinearFactoring {
             }
             tile = tiles.upperBound
             if tile < tileCount && !isBroken { return nil }
-            source.dropPages(rows: 0..<source.rows)
+            if stored == nil { source.dropPages(rows: 0..<source.rows) }
         }
         var ratios = MagnitudeRatios()
         if rows != nil { ratios.add(scales) }
@@ -76,6 +81,11 @@ struct LinearFactoring {
         found.withUnsafeMutableBufferPointer { found in
             compute.parallel(tiles.count) { index in
                 let tile = tiles.lowerBound + index
+                if let stored {
+                    found[index] = rows.factors(
+                        ofTile: tile, of: stored.matrix, as: stored.values, on: compute)
+                    return
+                }
                 let first = tile * PackedMatrix.tileRows
                 let count = PackedMatrix.tileRows * source.columns
                 withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { before in

@@ -77,11 +77,27 @@ struct LowRankRows: RowMerge {
         rows: Range<Int>, of before: UnsafePointer<Float>, writing blocks: UnsafeMutablePointer<Float>? = nil,
         on compute: Compute
     ) -> RowFactors {
+        factors(rows: rows) {
+            product.add(rows: rows, to: before, into: blocks, squares: $0, on: compute)
+        }
+    }
+
+    /// m / ||row|| of a tile, where a matrix stands for exactly V.
+    func factors(
+        ofTile tile: Int, of matrix: PackedMatrix, as values: CodeValues, on compute: Compute
+    ) -> RowFactors {
+        let first = tile * PackedMatrix.tileRows
+        return factors(rows: first..<first + PackedMatrix.tileRows) {
+            product.squares(ofTile: tile, of: matrix, as: values, into: $0, on: compute)
+        }
+    }
+
+    private func factors(
+        rows: Range<Int>, _ fill: (_ squares: UnsafeMutablePointer<Double>) -> Void
+    ) -> RowFactors {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: rows.count) { squares in
             squares.initialize(repeating: 0)
-            if let start = squares.baseAddress {
-                product.add(rows: rows, to: before, into: blocks, squares: start, on: compute)
-            }
+            if let start = squares.baseAddress { fill(start) }
             var result = RowFactors()
             result.isOverflow = squares.contains { !$0.isFinite }
             guard let magnitude else { return result }

@@ -80,11 +80,5 @@ package struct FourBitValues: Sendable, Equatable {
             into: out)
     }
 
-    private var rounding: Compute.Rounding {
-        switch elementType {
-        case .bf16: .brain
-        case .f16: .half
-        default: .none
-        }
-    }
+    var rounding: Compute.Rounding { elementType.rounding }
 }

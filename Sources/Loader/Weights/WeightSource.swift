@@ -56,6 +56,16 @@ extension WeightSource {
         }
     }
 
+    /// What the codes of a matrix of these weights stand for; nil where it holds V rounded, or its inputs in an order of
+    /// their own.
+    func codeValues(in matrix: PackedMatrix) -> CodeValues? {
+        guard matrix.inputOrder == nil, matrix.rows == rows, matrix.columns == columns else { return nil }
+        if matrix.format == .f32 { return CodeValues() }
+        guard isExact(in: matrix.format) else { return nil }
+        return fourBitValues.map { CodeValues(levels: $0.code.values, rounding: $0.rounding) }
+            ?? CodeValues(rounding: codeRounding.rounding)
+    }
+
     /// The order of the inputs of a matrix stored in the format.
     func inputOrder(in format: MatrixFormat) -> InputOrder? { format == nativeFormat ? inputOrder : nil }
 
