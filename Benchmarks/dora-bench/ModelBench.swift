@@ -47,10 +47,11 @@ struct ModelBench {
     func load(_ folder: String, copies: Int, repeats: Int) throws -> ([ModelWeights], Report.Merge) {
         var weights = base.model.weights
         var report: MergeReport?
-        let start = ContinuousClock.now
-        let adapter = try Adapter(
-            folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
-        let reading = (ContinuousClock.now - start).seconds
+        func read() throws -> Adapter {
+            try Adapter(folder: folder, fitting: base.model.inventory, baseName: base.settings.model)
+        }
+        let adapter = try read()
+        let reading = try Spread((0..<repeats).map { _ in try measure { _ = try read() } })
         let times = try (0..<repeats).map { _ in
             // The last one's matrices go first: two sets may not fit.
             weights = base.model.weights
@@ -69,7 +70,7 @@ struct ModelBench {
             [weights] + others,
             Report.Merge(
                 form: report?.choice.form.rawValue ?? "", modules: report?.entries.count ?? 0,
-                adapterSeconds: reading, seconds: Spread(times),
+                adapterSeconds: reading.median, seconds: Spread(times),
                 readBytes: read,
                 bytes: report?.bytes ?? 0, matrixBytes: weights.matrixBytes)
         )

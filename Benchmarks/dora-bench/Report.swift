@@ -61,7 +61,7 @@ struct Report: Encodable {
     struct Merge: Encodable {
         let form: String
         let modules: Int
-        /// Reading the adapter's file.
+        /// Reading the adapter's file, the median.
         let adapterSeconds: Double
         let seconds: Spread
         /// Bytes of V that the merge reads, where matrices took their place.

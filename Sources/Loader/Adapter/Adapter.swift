@@ -50,16 +50,16 @@ package struct Adapter: Sendable {
             inventory: inventory.resized(vocabularySize: vocabularySize),
             baseVocabularySize: inventory.vocabularySize)
         if isBaseRequired { try assembly.checkBase(baseName) }
-        var hash = SHA256()
-        hash.update(data: SHA256.hash(data: bytes).map { $0 })
-        hash.update(data: tensors.digest.map { $0 })
-        digest = hash.finalize().hexadecimal
         self.folder = path
         self.configuration = configuration
         updates = try assembly.updates()
         replacements = try assembly.replacements()
         tokenRows = try assembly.tokenRows()
         try assembly.checkRows(replacements, tokenRows)
+        var hash = SHA256()
+        hash.update(data: SHA256.hash(data: bytes).map { $0 })
+        hash.update(data: tensors.digest.value.map { $0 })
+        digest = hash.finalize().hexadecimal
         self.inventory = assembly.inventory
         folders = [path]
         warnings =

@@ -1,4 +1,3 @@
-import Crypto
 import DoraTensor
 import DoraText
 
@@ -7,7 +6,7 @@ struct AdapterTensors: Sendable {
     /// The file, or the first of its shards, for errors about what is not in it.
     let path: String
     /// Of the files' bytes, in the order of their names.
-    let digest: SHA256Digest
+    let digest: FilesDigest
     private(set) var byKey: [AdapterKey: TensorView] = [:]
     /// Modules that have any part of an update.
     private let adapted: Set<String>
@@ -21,9 +20,7 @@ struct AdapterTensors: Sendable {
     ) throws(LoadError) {
         let files = try Self.open(folder)
         path = files.first?.path ?? folder.path
-        var hash = SHA256()
-        for file in files { file.withBytes { hash.update(bufferPointer: $0) } }
-        digest = hash.finalize()
+        digest = FilesDigest(of: files)
         spelling =
             inventory.isMultimodal
             ? files.lazy.flatMap(\.names).compactMap { MultimodalNames($0) }.first ?? .plain : .plain
