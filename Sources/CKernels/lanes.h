@@ -24,12 +24,15 @@ DK_INLINE int32_t dk_word(const void *p) { int32_t v; memcpy(&v, p, sizeof v); r
                         map[codes[8]],  map[codes[9]],  map[codes[10]], map[codes[11]], \
                         map[codes[12]], map[codes[13]], map[codes[14]], map[codes[15]]}; \
     }
-// What a byte of a line of codes is: a code + 128, two indices into the codebook, or two codes from 0 to 15.
-typedef enum { DK_BYTES, DK_INDICES, DK_NIBBLES } dk_coding;
+// What a byte of a line of codes is: a code + 128, two indices into the codebook, or two codes from 0 to 15; or, of codes
+// from 0 to 63, the lower bits of two or the upper bits of four.
+typedef enum { DK_BYTES, DK_INDICES, DK_NIBBLES, DK_SIXES } dk_coding;
 // The codes of some inputs of a block, those from `from` on, of tiles `tile_bytes` apart.
 typedef struct {
     const uint8_t *codes;
     int64_t tile_bytes;
+    const int8_t *factors; // of DK_SIXES, for each sixteen inputs, of tiles `tile_factors` apart
+    int64_t tile_factors;
     const uint8_t *codebook;
     dk_coding coding;
     int64_t from, inputs;
