@@ -31,8 +31,7 @@ typedef enum { DK_BYTES, DK_INDICES, DK_NIBBLES, DK_SIXES } dk_coding;
 typedef struct {
     const uint8_t *codes;
     int64_t tile_bytes;
-    const int8_t *factors; // of DK_SIXES, for each sixteen inputs, of tiles `tile_factors` apart
-    int64_t tile_factors;
+    const int8_t *factors; // of DK_SIXES, for each sixteen inputs
     const uint8_t *codebook;
     dk_coding coding;
     int64_t from, inputs;
