@@ -45,11 +45,12 @@ DK_INLINE i32x16 dk_small_dot(i32x16 sums, u8x64 line, const int8_t *x) {
     memcpy(&sums, halves, sizeof sums);
     return sums;
 }
-// The two halves of each lane, added.
-DK_INLINE i32x16 dk_settle(i32x16 sums) {
-    __m256i halves[2];
+// The two halves of each lane, each times that of `factors`, added.
+DK_INLINE i32x16 dk_settle(i32x16 sums, i32x16 factors) {
+    __m256i halves[2], by[2];
     memcpy(halves, &sums, sizeof halves);
-    for (int i = 0; i < 2; i++) halves[i] = _mm256_madd_epi16(halves[i], _mm256_set1_epi16(1));
+    memcpy(by, &factors, sizeof by);
+    for (int i = 0; i < 2; i++) halves[i] = _mm256_madd_epi16(halves[i], by[i]);
     memcpy(&sums, halves, sizeof sums);
     return sums;
 }

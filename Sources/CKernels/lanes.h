@@ -31,12 +31,14 @@ DK_INLINE int32_t dk_word(const void *p) { int32_t v; memcpy(&v, p, sizeof v); r
         for (int lane = 0; lane < 16; lane++) chosen[lane] = levels[index[lane]]; \
         return chosen; \
     }
-// What a byte of a line of codes is: a code + 128, two indices into the codebook, or two codes from 0 to 15.
-typedef enum { DK_BYTES, DK_INDICES, DK_NIBBLES } dk_coding;
+// What a byte of a line of codes is: a code + 128, two indices into the codebook, or two codes from 0 to 15; or, of codes
+// from 0 to 63, the lower bits of two or the upper bits of four.
+typedef enum { DK_BYTES, DK_INDICES, DK_NIBBLES, DK_SIXES } dk_coding;
 // The codes of some inputs of a block, those from `from` on, of tiles `tile_bytes` apart.
 typedef struct {
     const uint8_t *codes;
     int64_t tile_bytes;
+    const int8_t *factors; // of DK_SIXES, for each sixteen inputs
     const uint8_t *codebook;
     dk_coding coding;
     int64_t from, inputs;

@@ -77,7 +77,7 @@ DK_INLINE uint16_t dk_half_bits(float x) { return dk_half_bits_portable(x); }
 // side by side. Eight rows at a time, so that their sums with all tokens stay in the registers.
 DK_INLINE void dk_matrix_sums(dk_stretch w, const int8_t *x, const int32_t *offsets, int64_t stride, const int N,
                               i32x16 *out) {
-    const bool four_bit = w.coding != DK_BYTES;
+    const bool halves = w.coding != DK_BYTES;
     const uint8x16_t book = vld1q_u8(w.codebook);
     for (int first = 0; first < DK_ROWS; first += 8) {
         int32x4_t sums[DK_MATRIX / 2][4];
@@ -87,15 +87,21 @@ DK_INLINE void dk_matrix_sums(dk_stretch w, const int8_t *x, const int32_t *offs
         }
         // Unrolled, the compiler would load ahead more than the registers hold.
         _Pragma("clang loop unroll(disable)") for (int input = 0; input < w.inputs; input += 8) {
-            const uint8_t *line = w.codes + input * DK_ROWS / (four_bit ? 2 : 1) + 4 * first;
+            const uint8_t *line = w.codes + input * DK_ROWS / (halves ? 2 : 1) + 4 * first;
             uint8x16_t rows[4];
             DK_UNROLL for (int r = 0; r < 4; r += 2) {
                 uint8x16_t low = vld1q_u8(line + 8 * r), high;
-                if (four_bit) {
+                if (halves) {
                     high = vshrq_n_u8(low, 4);
                     low = vandq_u8(low, vdupq_n_u8(15));
                     if (w.coding == DK_INDICES) high = vqtbl1q_u8(book, high), low = vqtbl1q_u8(book, low);
                 } else high = vld1q_u8(line + 4 * DK_ROWS + 8 * r);
+                if (w.coding == DK_SIXES) { // sixteen inputs, whose upper bits are the third line
+                    const uint8x16_t upper = vld1q_u8(w.codes + 8 * DK_ROWS + 4 * first + 8 * r);
+                    const int8_t up = (int8_t)(4 - input / 2);
+                    low = vorrq_u8(low, vandq_u8(vshlq_u8(upper, vdupq_n_s8(up)), vdupq_n_u8(48)));
+                    high = vorrq_u8(high, vandq_u8(vshlq_u8(upper, vdupq_n_s8((int8_t)(up - 2))), vdupq_n_u8(48)));
+                }
                 const uint32x4_t quads = vreinterpretq_u32_u8(low), next = vreinterpretq_u32_u8(high);
                 rows[r] = vreinterpretq_u8_u32(vzip1q_u32(quads, next));
                 rows[r + 1] = vreinterpretq_u8_u32(vzip2q_u32(quads, next));

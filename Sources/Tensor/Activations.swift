@@ -11,6 +11,7 @@ package final class Activations {
     private let memory: AlignedMemory
     private let codes: AlignedMemory
     private let offsets: AlignedMemory
+    private let quarters: AlignedMemory
     private let scales: AlignedMemory
     private let sums: AlignedMemory
     private let shifts: AlignedMemory
@@ -36,6 +37,7 @@ package final class Activations {
         memory = try AlignedMemory(byteCount: capacity * columns * 4)
         codes = try AlignedMemory(byteCount: 4 * capacity * paddedColumns)
         offsets = try AlignedMemory(byteCount: 6 * capacity * blocks * 4)
+        quarters = try AlignedMemory(byteCount: 8 * capacity * blocks * 4)
         scales = try AlignedMemory(byteCount: capacity * blocks * 4)
         sums = try AlignedMemory(byteCount: capacity * blocks * 4)
         shifts = try AlignedMemory(byteCount: 2 * capacity * blocks * 4)
@@ -83,6 +85,7 @@ package final class Activations {
         view.floats = UnsafePointer(floats)
         view.codes = codes.pointer
         view.offsets = offsets.pointer.assumingMemoryBound(to: Int32.self)
+        view.quarters = quarters.pointer.assumingMemoryBound(to: Int32.self)
         view.scales = scales.pointer.assumingMemoryBound(to: Float.self)
         view.sums = sums.pointer.assumingMemoryBound(to: Float.self)
         view.shifts = shifts.pointer.assumingMemoryBound(to: Float.self)

@@ -17,6 +17,8 @@ package enum MatrixFormat: Sendable, Equatable {
     case q8_0
     /// 4-bit codes with a scale and a minimum or a zero point per 32 inputs or more, unchanged.
     case affine(AffineScaling)
+    /// 6-bit codes with an int8 factor per 16 inputs and an F16 scale per 256, unchanged: GGUF's Q6_K.
+    case q6_K
 
     /// What a code of 1 stands for in `q8Row` when the row's largest magnitude is 1: not quite the F32 nearest to 1/127, but
     /// the constant of bitsandbytes' own decoder (`bitsandbytes/functional.py`, `int8_vectorwise_dequant`).
@@ -32,6 +34,7 @@ package enum MatrixFormat: Sendable, Equatable {
         case .q4, .q4Nested: "q4"
         case .q8_0: "q8_0"
         case .affine: "affine4"
+        case .q6_K: "q6_k"
         }
     }
 
@@ -39,7 +42,7 @@ package enum MatrixFormat: Sendable, Equatable {
     package var isQuantized: Bool {
         switch self {
         case .f32, .f16, .bf16: false
-        case .q8, .q8Row, .q4, .q4Nested, .q8_0, .affine: true
+        case .q8, .q8Row, .q4, .q4Nested, .q8_0, .affine, .q6_K: true
         }
     }
 
@@ -47,7 +50,7 @@ package enum MatrixFormat: Sendable, Equatable {
     package var takesFloats: Bool {
         switch self {
         case .f32, .f16, .bf16, .q8, .q4: true
-        case .q8Row, .q4Nested, .q8_0, .affine: false
+        case .q8Row, .q4Nested, .q8_0, .affine, .q6_K: false
         }
     }
 
@@ -62,6 +65,7 @@ package enum MatrixFormat: Sendable, Equatable {
         case .q4Nested: DK_Q4_NESTED
         case .q8_0: DK_Q8_0
         case .affine: DK_A4
+        case .q6_K: DK_Q6_K
         }
     }
 
@@ -92,6 +96,7 @@ package enum MatrixFormat: Sendable, Equatable {
         case .bf16: ArrayLayout(.bf16, [tiles, padded, DK_ROWS])
         case .q8, .q8Row, .q8_0: ArrayLayout(.u8, [tiles, padded / 4, DK_ROWS, 4])
         case .q4, .q4Nested, .affine: ArrayLayout(.u8, [tiles, padded / 8, DK_ROWS, 4])
+        case .q6_K: ArrayLayout(.u8, [tiles, padded / 16, 3, DK_ROWS, 4])
         }
     }
 
@@ -109,6 +114,8 @@ package enum MatrixFormat: Sendable, Equatable {
         case .affine(let scaling):
             ArrayLayout(
                 .u8, [tiles, scaling.recordCount(columns: columns), DK_ROWS * scaling.recordBytes])
+        case .q6_K:
+            ArrayLayout(.u8, [tiles, columns.roundedUp(to: 256) / 256, DK_ROWS * 18])
         }
     }
 }

@@ -93,7 +93,7 @@ package final class PackedMatrix: @unchecked Sendable {
             Self.describe(codebook, in: &view)
             Self.describe(nesting, in: &view, tables: tables)
         case .affine(let scaling): Self.describe(scaling, in: &view)
-        case .f32, .f16, .bf16, .q8, .q8_0: break
+        case .f32, .f16, .bf16, .q8, .q8_0, .q6_K: break
         }
         self.view = view
     }
@@ -208,7 +208,7 @@ package final class PackedMatrix: @unchecked Sendable {
 
         /// Stores 16 rows of codes `[16, columns]`, their inputs in the matrix's order, unchanged: int8 with the rows' largest magnitudes, F32 `[16]`, or
         /// with F16 scales `[16, paddedColumns / 32]` or `/ 64`; codebook indices with the blocks' largest magnitudes,
-        /// `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes; or numbers up to 15 with `[16, records]`.
+        /// `[16, paddedColumns / 64]`, F32 or, nested, their 8-bit codes; or numbers up to 15 or 63 with `[16, records]`.
         package func store(tile: Int, codes: UnsafePointer<UInt8>, scales: UnsafeRawPointer) {
             withUnsafePointer(to: matrix.view) {
                 kernels.pointee.pack_codes($0, Int64(tile), codes, scales, Int64(matrix.columns))

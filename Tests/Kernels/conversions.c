@@ -107,7 +107,8 @@ static void quantize_at(const dk_kernels *k, const float *x, int tokens, int col
     const size_t count = (size_t)(tokens * blocks);
     const dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = blocks * DK_BLOCK,
                               .threshold = threshold, .floats = x, .codes = poisoned(4 * count * DK_BLOCK),
-                              .offsets = poisoned(6 * sizeof(int32_t) * count), .scales = poisoned(4 * count),
+                              .offsets = poisoned(6 * sizeof(int32_t) * count),
+                              .quarters = poisoned(8 * sizeof(int32_t) * count), .scales = poisoned(4 * count),
                               .sums = poisoned(4 * count), .shifts = poisoned(8 * count),
                               .terms = poisoned(sizeof(dk_terms) * (size_t)blocks)};
     k->quantize(&a, 0);
@@ -118,7 +119,7 @@ static void quantize_at(const dk_kernels *k, const float *x, int tokens, int col
         record_bytes(&a.terms[b].seconds, sizeof a.terms[b].seconds, "quantize %d x %d at %g, %s: terms of %d", tokens,
                      columns, (double)threshold, what, b);
     record_codes(k, &a, what);
-    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
+    free(a.codes), free(a.offsets), free(a.quarters), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
 }
 
 // With one term, with two, and with two where a block stands out.

@@ -26,6 +26,7 @@ static const kind kinds[] = {
     {"a4 points 64", DK_A4, DK_POINTS, 6},
     {"a4 points 128", DK_A4, DK_POINTS, 7},
     {"a4 nested", DK_A4, DK_NESTED_MINIMA, 5},
+    {"q6_k", DK_Q6_K, 0, 0},
 };
 static const uint8_t levels[16] = {1, 40, 61, 78, 92, 105, 116, 128, 138, 148, 159, 171, 184, 199, 220, 255};
 
@@ -51,6 +52,7 @@ static size_t row_scales(const kind *k, int64_t padded) {
     case DK_Q8_0: return 4 * blocks;
     case DK_A4: return k->scaling == DK_NESTED_MINIMA ? (groups + 7) / 8 * 20
                      : groups * (k->scaling == DK_SCALES ? 2 : k->scaling == DK_MINIMA ? 4 : 5);
+    case DK_Q6_K: return (blocks + 3) / 4 * 18;
     default: return 0;
     }
 }
@@ -62,6 +64,7 @@ static matrix allocate(const kind *k, int64_t rows, int64_t columns) {
     size_t count = (size_t)(m.tiles * DK_ROWS * padded);
     m.code_bytes = format == DK_F32      ? 4 * count
                    : format < DK_Q8      ? 2 * count
+                   : format == DK_Q6_K   ? count / 4 * 3
                    : is_four_bit(format) ? count / 2
                                          : count;
     m.scale_bytes = (size_t)m.tiles * DK_ROWS * row_scales(k, padded);
@@ -90,7 +93,8 @@ static void release(matrix *m) { free(m->codes), free(m->scales), free(m->tables
 static void *fill_scales(const matrix *m, noise *n) {
     const size_t bytes = m->scale_bytes / (size_t)m->tiles;
     if (m->view.format == DK_Q8_ROW || m->view.format == DK_Q4) return noise_floats(n, (int64_t)bytes / 4, 0.1f);
-    const size_t record = m->view.format != DK_A4                     ? 0
+    const size_t record = m->view.format == DK_Q6_K                   ? 18
+                          : m->view.format != DK_A4                     ? 0
                           : m->view.scaling == DK_NESTED_MINIMA       ? 20
                           : m->view.scaling == DK_POINTS              ? 5
                                                                       : 0;
@@ -110,14 +114,15 @@ static void *fill_scales(const matrix *m, noise *n) {
 // Codes as a checkpoint holds them; `extreme` takes only the largest of both signs.
 static void fill_codes(const dk_kernels *k, matrix *m, noise *n, bool extreme) {
     static const uint8_t largest[] = {0x80, 0x81, 0x7f, 0x80};
-    const bool q4 = is_four_bit(m->view.format);
+    const bool q4 = is_four_bit(m->view.format), q6 = m->view.format == DK_Q6_K;
     const int64_t count = DK_ROWS * m->columns;
     for (int64_t tile = 0; tile < m->tiles; tile++) {
         uint8_t *rows = poisoned((size_t)count);
         void *scales = fill_scales(m, n);
         for (int64_t i = 0; i < count; i++) {
             uint32_t bits = noise_bits(n) >> 8;
-            rows[i] = q4        ? (extreme ? (bits & 1) * 15 : bits & 15)
+            const uint32_t most = q4 ? 15 : 63;
+            rows[i] = q4 || q6  ? (uint8_t)(extreme ? (bits & 1) * most : bits & most)
                       : extreme ? largest[bits & 3]
                                 : (uint8_t)bits;
         }
@@ -195,6 +200,7 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     if (m->view.format >= DK_Q8) { // the float formats must do without
         a.codes = poisoned(4 * count * DK_BLOCK);
         a.offsets = poisoned(6 * count * sizeof *a.offsets);
+        a.quarters = poisoned(8 * count * sizeof *a.quarters);
         a.scales = poisoned(count * sizeof *a.scales);
         a.sums = poisoned(count * sizeof *a.sums);
         a.shifts = poisoned(2 * count * sizeof *a.shifts);
@@ -213,7 +219,7 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     k->multiply(&m->view, &a, m->tiles / 2, m->tiles, out, stride);
     record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens at %g, %s", m->name,
                   (int)m->view.rows, (int)columns, (int)tokens, (double)threshold, what);
-    free(a.codes), free(a.offsets), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
+    free(a.codes), free(a.offsets), free(a.quarters), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
     free(out);
 }
 

@@ -13,6 +13,7 @@ import Testing
         }
         for native in [
             MatrixFormat.q8Row, .q8, .q4(codebook), .q4Nested(codebook, nesting), .q8_0, .affine(.scales),
+            .q6_K,
         ] {
             #expect(formats(StorageOptions(head: .native), over: native, isUpdate: false) == [.q8])
             #expect(

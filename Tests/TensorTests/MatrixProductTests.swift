@@ -30,7 +30,7 @@ private let formats: [MatrixFormat] =
     [
         .f32, .f16, .bf16, .q8, .q4(Codebook(values: nf4)), .q4Nested(Codebook(values: nf4), nesting), .q8Row,
         .q8_0,
-        .affine(.scales), .affine(.minima), .affine(.nested),
+        .affine(.scales), .affine(.minima), .affine(.nested), .q6_K,
     ]
     + [64, 128].flatMap { group in
         [.scales, .minima, .points].compactMap { AffineScaling($0, group: group).map(MatrixFormat.affine) }
@@ -43,6 +43,7 @@ private func scaleRecords(_ format: MatrixFormat, columns: Int) -> [UInt8] {
     func float() -> [UInt8] { withUnsafeBytes(of: noise.float()) { Array($0) } }
     func byte(below limit: UInt64) -> UInt8 { UInt8(noise.next() % limit) }
     func record() -> [UInt8] {
+        if format == .q6_K { return half() + (0..<16).map { _ in byte(below: 256) } }
         guard case .affine(let scaling) = format else { return half() }
         return switch scaling.record {
         case .scales: half()
@@ -79,6 +80,10 @@ private func pack(
         case .affine:
             builder.store(
                 tile: tile, codes: block.map { UInt8(($0 + 1) * 7.99) },
+                scales: scaleRecords(format, columns: columns))
+        case .q6_K:
+            builder.store(
+                tile: tile, codes: block.map { UInt8(($0 + 1) * 31.99) },
                 scales: scaleRecords(format, columns: columns))
         case .q4Nested:
             let scales = PackedMatrix.tileRows * columns.roundedUp(to: 64) / 64
@@ -193,6 +198,33 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
                 let found = try product(
                     matrix, [Float](repeating: activation, count: 256), tokens: 1, on: compute)
                 #expect(found.allSatisfy { abs($0 - 256 * weight * activation) < 1e-2 }, "\(name)")
+            }
+        }
+    }
+
+    /// Sixteen products of 32 and 127 come as close to 16 bits as they can; all of a block's, times a factor, need 26.
+    @Test func extremeCodesOfSixBitsDoNotSaturate() throws {
+        let factors: [Int8] = [-128, 127]
+        for name in Compute.availableKernels {
+            let compute = try Compute(threads: 1, kernels: name)
+            for (code, factor, activation) in [UInt8(0), 63].flatMap({ code in
+                factors.flatMap { factor in [Float(1), -1].map { (code, factor, $0) } }
+            }) {
+                let record =
+                    withUnsafeBytes(of: Float16(0.0625)) { Array($0) }
+                    + [UInt8](repeating: UInt8(bitPattern: factor), count: 16)
+                let matrix = try PackedMatrix.build(rows: 16, columns: 256, format: .q6_K, on: compute) {
+                    $1.store(
+                        tile: $0, codes: [UInt8](repeating: code, count: 16 * 256),
+                        scales: [[UInt8]](repeating: record, count: 16).flatMap { $0 })
+                }
+                let expected = 256 * activation * Float(Int(code) - 32) * Float(factor) * 0.0625
+                for tokens in [1, 13] {
+                    let found = try product(
+                        matrix, [Float](repeating: activation, count: tokens * 256), tokens: tokens,
+                        on: compute)
+                    #expect(found.allSatisfy { abs($0 / expected - 1) < 1e-5 }, "\(name), \(code), \(factor)")
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ import Testing
         groupShift: 1)
 
     static let formats: [MatrixFormat] =
-        [.f32, .f16, .bf16, .q8, .q8Row, .q8_0, .q4(codebook), .q4Nested(codebook, nesting)]
+        [.f32, .f16, .bf16, .q8, .q8Row, .q8_0, .q6_K, .q4(codebook), .q4Nested(codebook, nesting)]
         + AffineScaling.Record.allCases.compactMap { AffineScaling($0, group: 32) }.map { .affine($0) }
 
     /// A matrix with codes and scales of all sizes.
@@ -24,8 +24,13 @@ import Testing
                     tile: tile, rows: (0..<count).map { Float(($0 * 7919 + tile) % 1009) / 1009 - 0.5 })
                 return
             }
-            let is4Bit = !["int8", "q8_0"].contains(format.name)
-            let codes = (0..<count).map { UInt8(truncatingIfNeeded: ($0 * 31 + tile) % (is4Bit ? 16 : 256)) }
+            let limit =
+                switch format {
+                case .q8Row, .q8_0: 256
+                case .q6_K: 64
+                default: 16
+                }
+            let codes = (0..<count).map { UInt8(($0 * 31 + tile) % limit) }
             // A half, or a float with or without a zero point.
             let bytes: [UInt8] =
                 switch format {

@@ -33,6 +33,9 @@ typedef enum {
     DK_Q8_0,    // codes as DK_Q8; scales: half [tile][input/32][16]
     DK_A4,      // [tile][input/8][16][4] two codes from 0 to 15 a byte, as the indices of DK_Q4, each scale * code +
                 // minimum; scales: [tile][group] records as `scaling` says
+    DK_Q6_K,    // codes from 0 to 63, each (code - 32) * (scale * factor): [tile][input/16][3][16][4], two lines of the
+                // lower four bits as in DK_A4, one of the upper two bits, those of inputs 0-3 lowest;
+                // scales: [tile][input/256] records: half scale[16], int8 factor[16][16] of sixteen inputs each
 } dk_format;
 
 // Scales and minima of DK_A4 for the sixteen rows of a tile and one group of inputs.
@@ -88,6 +91,9 @@ typedef struct {
     // [group][block][first half, second, both][term], or [token] where codes have 16 bits: -128 * sum of the codes;
     // room for two terms a token and block.
     int32_t *offsets;
+    // [group][block][quarter][term]: what 32 times the codes come to, with the sign changed; where sums have 16 bits, as
+    // two of them, of the inputs 0 and 1 of each four and of the others. Room for two terms a token and block.
+    int32_t *quarters;
     float *scales;       // [group][block][tokens of the group]
     float *sums;         // [group][block][tokens of the group], of 254 c + d
     float *shifts;       // [group][block][half][tokens of the group], the scale times such a sum
@@ -205,11 +211,11 @@ typedef struct {
     void (*attend)(const dk_cache *cache, const dk_attention *attention, const float *queries, float *out);
 
     // Stores 16 rows [16][columns] as one tile of the matrix; the integer formats round to the nearest code.
-    // DK_Q4 wants an ascending codebook; DK_Q8_ROW, DK_Q4_NESTED, DK_Q8_0 and DK_A4 take codes only.
+    // DK_Q4 wants an ascending codebook; DK_Q8_ROW, DK_Q4_NESTED and those from DK_Q8_0 on take codes only.
     void (*pack)(const dk_matrix *matrix, int64_t tile, const float *rows, int64_t columns);
     // Stores codes as a checkpoint holds them: [16][columns] int8 with float scales [16] (DK_Q8_ROW) or halves
     // [16][padded_columns/32] (DK_Q8_0) or [16][padded_columns/64] (DK_Q8), codebook indices with scales [16][padded_columns/64], floats (DK_Q4) or their
-    // codes (DK_Q4_NESTED), or codes from 0 to 15 with [16][groups] records, each number once (DK_A4).
+    // codes (DK_Q4_NESTED), or codes from 0 to 15 or 63 with [16][groups] records, each number once (DK_A4, DK_Q6_K).
     void (*pack_codes)(const dk_matrix *matrix, int64_t tile, const uint8_t *rows, const void *scales,
                        int64_t columns);
     // The inverse of pack_codes.

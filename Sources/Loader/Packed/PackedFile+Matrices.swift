@@ -28,6 +28,7 @@ extension PackedFile {
                 .affine(try scaling(words[2], group: words[3], columns: module.inputs, key)),
                 .tiles(roundedTo: type)
             )
+        case ("q6_k", 1) where module.inputs.isMultiple(of: 256): (format, values) = (.q6_K, .exact)
         case ("q8", 1): (format, values) = (.q8, .rows(try rows()))
         case ("q8", 2): (format, values) = (.q8, .tiles(roundedTo: try rounding(words[1], key)))
         case ("q4", 2):

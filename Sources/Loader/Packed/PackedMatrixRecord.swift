@@ -13,7 +13,7 @@ struct PackedMatrixRecord {
     var description: String {
         let rounding = (source.fourBitValues?.elementType ?? .f32).rawValue
         return switch format {
-        case .f32, .f16, .bf16, .q8Row: format.name
+        case .f32, .f16, .bf16, .q8Row, .q6_K: format.name
         case .q8 where !isExact: format.name
         case .q8_0 where source.codeRounding == .f32: format.name
         // Codes of a checkpoint.
@@ -59,7 +59,7 @@ struct PackedMatrixRecord {
     private var tables: [(PackedFile.Part, [Float])] {
         guard let values = source.fourBitValues else { return [] }
         return switch format {
-        case .f32, .f16, .bf16, .q8, .q8Row, .q8_0, .affine: []
+        case .f32, .f16, .bf16, .q8, .q8Row, .q8_0, .affine, .q6_K: []
         case .q4: [(.values, values.code.values)]
         case .q4Nested(_, let nesting):
             [

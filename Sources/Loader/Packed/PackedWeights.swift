@@ -64,7 +64,11 @@ package struct PackedWeights: WeightSource {
     }
 
     package func storeNative(tile: Int, in builder: PackedMatrix.Builder, on compute: Compute) {
-        storeDecoded(tile: tile, in: builder, on: compute)
+        if case .rows(let source) = values {
+            source.storeNative(tile: tile, in: builder, on: compute)
+        } else {
+            storeDecoded(tile: tile, in: builder, on: compute)
+        }
     }
 
     /// Pages of the tiles stay: whoever runs the base uses them. Those of V beside them go.

@@ -12,7 +12,7 @@ package struct StorageOptions: Sendable, Equatable {
 
     /// The matrices that an adapter changed. Four bits can erase an adapter, so that is never a default.
     package enum Merged: String, Sendable, CaseIterable {
-        /// Q8 where the base matrix has 8 or 4 bits, F16 where it has 16, F32 where it has 32; a matrix in which that
+        /// Q8 where the base matrix has 8 bits or fewer, F16 where it has 16, F32 where it has 32; a matrix in which that
         /// would not keep the adapter's change is stored more finely.
         case auto
         case f32
@@ -99,7 +99,7 @@ package struct StorageOptions: Sendable, Equatable {
         case .f16: [.f16, .f32]
         // F16 has an eighth of BF16's step, where its range suffices.
         case .bf16: [.f16, .bf16, .f32]
-        case .q8, .q8Row, .q4, .q4Nested, .q8_0, .affine: [.q8, .f16, .f32]
+        case .q8, .q8Row, .q4, .q4Nested, .q8_0, .affine, .q6_K: [.q8, .f16, .f32]
         }
     }
 

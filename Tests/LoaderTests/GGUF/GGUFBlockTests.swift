@@ -31,7 +31,8 @@ import Testing
     }
 
     /// What the kernels store for these types is V itself, bit for bit, by any instruction set.
-    @Test(arguments: ["Q8_0", "Q4_0", "Q4_1", "Q4_K"]) func codesAreKeptUnchanged(name: String) throws {
+    @Test(arguments: ["Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"]) func codesAreKeptUnchanged(name: String) throws
+    {
         let source = try blocks(name)
         let format = source.nativeFormat
         #expect(source.isExact(in: format) && source.isExact(in: .f32) && !source.isExact(in: .q8))
@@ -47,9 +48,23 @@ import Testing
         }
     }
 
+    /// A file that was packed before the kernels had these codes holds Q8 beside the blocks: those are what counts.
+    @Test func tilesOfQ8BesideTheBlocksAreLeftAlone() throws {
+        let compute = try Compute(threads: 1)
+        let source = try blocks("Q6_K")
+        let packed = PackedWeights(matrix: try source.packed(as: .q8, on: compute), values: .rows(source))
+        #expect(packed.nativeFormat == source.nativeFormat)
+        let found = try packed.packed(as: packed.nativeFormat, on: compute)
+        let expected = try source.packed(as: source.nativeFormat, on: compute)
+        let same = found.withArrays { codes, scales in
+            expected.withArrays { codes.elementsEqual($0) && scales.elementsEqual($1) }
+        }
+        #expect(same)
+    }
+
     /// As many bits a weight as in the file, but that Q4_K's scales of six bits take eight.
     @Test func codesTakeTheirOwnBytes() throws {
-        for (name, bits) in [("Q8_0", 8.5), ("Q4_0", 4.5), ("Q4_1", 5), ("Q4_K", 4.625)] {
+        for (name, bits) in [("Q8_0", 8.5), ("Q4_0", 4.5), ("Q4_1", 5), ("Q4_K", 4.625), ("Q6_K", 6.5625)] {
             let format = try blocks(name).nativeFormat
             #expect(Double(8 * format.byteCount(rows: 32, columns: 512)) / (32 * 512) == bits, "\(name)")
         }

@@ -52,6 +52,17 @@ struct BlockCodes: Sendable {
         }
     }
 
+    static let q6_K = BlockCodes(format: .q6_K) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 210 * block
+            copy(from + 208, to: scales + 18 * block, as: UInt16.self)
+            copy(from + 192, to: scales + 18 * block + 2, as: SIMD16<UInt8>.self)
+            for group in 0..<16 {
+                BlockFormat.sixBitCodes(from, group, into: codes + 256 * block + 16 * group)
+            }
+        }
+    }
+
     /// Bytes as one value: a call of the library for each few would take longer than all else.
     @inline(__always)
     private static func copy<Value: BitwiseCopyable>(

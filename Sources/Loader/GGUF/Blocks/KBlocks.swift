@@ -52,24 +52,31 @@ extension BlockFormat {
         }
     }
 
-    static let q6_K = BlockFormat("Q6_K", id: 14, length: 256, bytes: 210) { block, out in
+    static let q6_K = BlockFormat("Q6_K", id: 14, length: 256, bytes: 210, codes: .q6_K) { block, out in
         let scale = half(block, 208)
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { memory in
             guard let codes = memory.baseAddress else { return }
             for group in 0..<16 {
                 let factor = scale * Float(Int8(bitPattern: block[192 + group]))
-                // A half of the block has 128 weights: 64 bytes of low bits, 32 of high ones.
-                let (side, part) = (group / 8, group % 8)
-                let low = block + 64 * side + part % 4 * 16
-                let lowBits = UInt8(part / 4 * 4)
-                let high = block + 128 + 32 * side + part % 2 * 16
-                let highBits = UInt8(part / 2 * 2)
-                for index in 0..<16 {
-                    codes[index] = low[index] &>> lowBits & 15 | (high[index] &>> highBits & 3) &<< 4
-                }
+                sixBitCodes(block, group, into: codes)
                 let target = out + 16 * group
                 for index in 0..<16 { target[index] = factor * Float(Int32(codes[index]) - 32) }
             }
+        }
+    }
+
+    /// Sixteen codes of a Q6_K block. A half of it has 128 weights: 64 bytes of low bits, 32 of high ones.
+    @inline(__always)
+    static func sixBitCodes(
+        _ block: UnsafePointer<UInt8>, _ group: Int, into codes: UnsafeMutablePointer<UInt8>
+    ) {
+        let (side, part) = (group / 8, group % 8)
+        let low = block + 64 * side + part % 4 * 16
+        let lowBits = UInt8(part / 4 * 4)
+        let high = block + 128 + 32 * side + part % 2 * 16
+        let highBits = UInt8(part / 2 * 2)
+        for index in 0..<16 {
+            codes[index] = low[index] &>> lowBits & 15 | (high[index] &>> highBits & 3) &<< 4
         }
     }
 
