@@ -2,11 +2,11 @@
 """What running costs in every format of a checkpoint, and prints a table of docs/ACCURACY.md.
 
     swift build -c release
-    python3 Benchmarks/formats.py FOLDER [--formats REGEX]     # or no folder: the bundled model
+    python3 Benchmarks/formats.py FOLDER [--formats REGEX] [--text FILE]     # or no folder: the bundled model
 
 FOLDER holds a Llama of one safetensors file in floats (or LLM.int8, as the bundled one) with its tokenizer. Each format is
-written into a temporary folder by its own library, with groups of 64, and run on models/evaluation/general.txt: KL is that
-of the default path from F32 on the weights that the file decodes to. Rows of widths that 256 does not divide cannot have K
+written into a temporary folder by its own library, with groups of 64, and run on a text: KL is that of the default path from
+F32 on the weights that the file decodes to. Rows of widths that 256 does not divide cannot have K
 blocks: they get what llama.cpp's quantizer falls back to.
 
 Needs what Tests/Fixtures/make/README.md lists: QUANTIZERS names the folder of the libraries.
@@ -38,7 +38,6 @@ from quantized_bases import W8, awq, compressed, fbgemm, gptq, grained
 from write_gguf import NAMES, NORMS, interleaved
 
 quantized_bases.GROUP = GROUP = 64
-TEXT = ROOT / "models/evaluation/general.txt"
 LINEAR = re.compile(r".*\.(%s)\.weight$" % "|".join(map(re.escape, NAMES)))
 
 # What llama.cpp puts in place of 256-weight blocks where they do not fit (`llama-quant.cpp`).
@@ -146,13 +145,13 @@ def run(options, program, *arguments):
 
 def measured(options, name, model, *more):
     """A row: how the linear layers are stored, KL, share of equal first choices."""
-    found = json.loads(run(options, "dora-accuracy", "--model", model, "--text", TEXT, *more))
+    found = json.loads(run(options, "dora-accuracy", "--model", model, "--text", options.text, *more))
     if "--quantize" in more or "--weights" in more:
         stored = more[1]
     else:
         checked = json.loads(run(options, "dora-generate", "--model", model, "--check", "--json"))
         stored = checked["base"]["linear_format"]
-    accuracy.row(name, stored, accuracy.kl(found), f"{100 * found['equalTokens'] / found['tokens']:.1f} %")
+    accuracy.row(name, stored, f"{found['divergence']:.2e}", f"{100 * found['equalTokens'] / found['tokens']:.1f} %")
     sys.stdout.flush()
     return found
 
@@ -161,6 +160,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "models/base")
     parser.add_argument("--formats", default=".", help="a regular expression of those to measure")
+    parser.add_argument("--text", type=Path, default=ROOT / "models/evaluation/general.txt", help="%(default)s")
     parser.add_argument("--bin", type=Path, default=ROOT / ".build" / os.environ.get("CONFIGURATION", "release"))
     options = parser.parse_args()
     options.bin = options.bin.resolve()

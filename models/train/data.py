@@ -19,10 +19,10 @@ from tasks import TASKS, examples, labelled
 TOKENS, LINES = 3000, 180
 
 
-def general(tokenizer):
+def general(tokenizer, tokens=TOKENS):
     rng = random.Random(41)
     paragraphs, count = [], 0
-    while count < TOKENS:
+    while count < tokens:
         kind = rng.choice([article, article, market_note, note])
         paragraphs.append(kind(rng, held_out=True)[0])
         count += len(tokenizer(paragraphs[-1])["input_ids"])
