@@ -60,7 +60,9 @@ extension Activations {
     /// - Throws: where there is no memory for a copy in another order of the inputs.
     package func multiply(_ products: [Product], on compute: Compute) throws(ComputeError) {
         let inputs = try products.map { (product) throws(ComputeError) in
-            try rows(in: product.matrix.inputOrder, on: compute)
+            let input = try rows(in: product.matrix.inputOrder, on: compute)
+            if product.matrix.format.wantsQuarters { try input.wantQuarters() }
+            return input
         }
         var placed: [Placed] = []
         var sums = 0

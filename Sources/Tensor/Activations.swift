@@ -11,7 +11,9 @@ package final class Activations {
     private let memory: AlignedMemory
     private let codes: AlignedMemory
     private let offsets: AlignedMemory
-    private let quarters: AlignedMemory
+    /// Sums of sixteen codes each, which only some formats ask for.
+    private var quarters: AlignedMemory?
+    private var hasQuarters = false
     private let scales: AlignedMemory
     private let sums: AlignedMemory
     private let shifts: AlignedMemory
@@ -37,7 +39,6 @@ package final class Activations {
         memory = try AlignedMemory(byteCount: capacity * columns * 4)
         codes = try AlignedMemory(byteCount: 4 * capacity * paddedColumns)
         offsets = try AlignedMemory(byteCount: 6 * capacity * blocks * 4)
-        quarters = try AlignedMemory(byteCount: 8 * capacity * blocks * 4)
         scales = try AlignedMemory(byteCount: capacity * blocks * 4)
         sums = try AlignedMemory(byteCount: capacity * blocks * 4)
         shifts = try AlignedMemory(byteCount: 2 * capacity * blocks * 4)
@@ -54,7 +55,18 @@ package final class Activations {
         precondition(tokens <= capacity)
         self.tokens = tokens
         isQuantized = false
+        hasQuarters = false
         arrangedCount = 0
+    }
+
+    /// Says that the blocks of integers are to have sums of sixteen codes; they are made anew if they have none yet.
+    func wantQuarters() throws(ComputeError) {
+        guard !hasQuarters else { return }
+        if quarters == nil {
+            quarters = try AlignedMemory(byteCount: 8 * capacity * (paddedColumns / DK_BLOCK) * 4)
+        }
+        hasQuarters = true
+        isQuantized = false
     }
 
     /// These rows with their inputs in an order: found, or made in the place of one of the last step's.
@@ -85,7 +97,7 @@ package final class Activations {
         view.floats = UnsafePointer(floats)
         view.codes = codes.pointer
         view.offsets = offsets.pointer.assumingMemoryBound(to: Int32.self)
-        view.quarters = quarters.pointer.assumingMemoryBound(to: Int32.self)
+        view.quarters = hasQuarters ? quarters?.pointer.assumingMemoryBound(to: Int32.self) : nil
         view.scales = scales.pointer.assumingMemoryBound(to: Float.self)
         view.sums = sums.pointer.assumingMemoryBound(to: Float.self)
         view.shifts = shifts.pointer.assumingMemoryBound(to: Float.self)

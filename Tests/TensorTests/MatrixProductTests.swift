@@ -202,6 +202,34 @@ private let shapes = [(1, 8, 1), (16, 64, 2), (17, 100, 5), (33, 172, 13), (70, 
         }
     }
 
+    /// Rows that another format has put into integers already get what this one wants beside them.
+    @Test func rowsServeFormatsOfEveryKindInAnyOrder() throws {
+        let (columns, tokens) = (256, 5)
+        var noise = Noise(seed: 8)
+        let weights = noise.floats(32 * columns), x = noise.floats(tokens * columns)
+        for name in Compute.availableKernels {
+            let compute = try Compute(threads: 1, kernels: name)
+            let matrices = try [MatrixFormat.q8, .q6_K, .q8].map {
+                try pack(weights, rows: 32, columns: columns, format: $0, on: compute)
+            }
+            let activations = try Activations(capacity: tokens, columns: columns)
+            for _ in 0..<2 {
+                activations.floats.update(from: x, count: x.count)
+                activations.refill(tokens: tokens)
+                for matrix in matrices {
+                    var out = [Float](repeating: .nan, count: tokens * 32)
+                    try out.withUnsafeMutableBufferPointer { out in
+                        guard let start = out.baseAddress else { return }
+                        try activations.multiply(
+                            [Activations.Product(by: matrix, into: start, stride: 32)], on: compute)
+                    }
+                    #expect(
+                        bits(out) == bits(try product(matrix, x, tokens: tokens, on: compute)), "\(name)")
+                }
+            }
+        }
+    }
+
     /// Sixteen products of 32 and 127 come as close to 16 bits as they can; all of a block's, times a factor, need 26.
     @Test func extremeCodesOfSixBitsDoNotSaturate() throws {
         let factors: [Int8] = [-128, 127]

@@ -92,7 +92,8 @@ typedef struct {
     // room for two terms a token and block.
     int32_t *offsets;
     // [group][block][quarter][term]: what 32 times the codes come to, with the sign changed; where sums have 16 bits,
-    // as two of them, of the inputs 0 and 1 of each four and of the others. Room for two terms a token and block.
+    // as two of them, of the inputs 0 and 1 of each four and of the others. Room for two terms a token and block. NULL
+    // where no matrix of DK_Q6_K is multiplied.
     int32_t *quarters;
     float *scales;       // [group][block][tokens of the group]
     float *sums;         // [group][block][tokens of the group], of 254 c + d

@@ -31,8 +31,9 @@ import Testing
     }
 
     /// What the kernels store for these types is V itself, bit for bit, by any instruction set.
-    @Test(arguments: ["Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"]) func codesAreKeptUnchanged(name: String) throws
-    {
+    @Test(arguments: [
+        "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q3_K", "Q4_K", "Q6_K", "IQ4_NL",
+    ]) func codesAreKeptUnchanged(name: String) throws {
         let source = try blocks(name)
         let format = source.nativeFormat
         #expect(source.isExact(in: format) && source.isExact(in: .f32) && !source.isExact(in: .q8))

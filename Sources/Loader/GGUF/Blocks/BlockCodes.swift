@@ -19,6 +19,30 @@ struct BlockCodes: Sendable {
         }
     }
 
+    /// Q5_0's numbers are an F16 times an integer, too.
+    static let q5_0 = BlockCodes(format: .q8_0) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 22 * block
+            copy(from, to: scales + 2 * block, as: UInt16.self)
+            BlockFormat.withFiveBits(from + 6, high: from + 2) { numbers in
+                for index in 0..<32 { codes[32 * block + index] = numbers[index] &- 16 }
+            }
+        }
+    }
+
+    /// So are IQ4_NL's.
+    static let iq4_NL = BlockCodes(format: .q8_0) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 18 * block
+            let target = codes + 32 * block
+            copy(from, to: scales + 2 * block, as: UInt16.self)
+            for index in 0..<16 {
+                target[index] = UInt8(bitPattern: BlockFormat.level(of: from[2 + index] & 15))
+                target[index + 16] = UInt8(bitPattern: BlockFormat.level(of: from[2 + index] >> 4))
+            }
+        }
+    }
+
     static let q4_0 = BlockCodes(format: .affine(.scales)) { blocks, count, codes, scales in
         for block in 0..<count {
             let from = blocks + 18 * block
@@ -59,6 +83,22 @@ struct BlockCodes: Sendable {
             copy(from + 192, to: scales + 18 * block + 2, as: SIMD16<UInt8>.self)
             for group in 0..<16 {
                 BlockFormat.sixBitCodes(from, group, into: codes + 256 * block + 16 * group)
+            }
+        }
+    }
+
+    /// Q3_K has the scales of Q6_K, with six bits, and half of its codes' bits: from -4 to 3, where those are from -32 to 31.
+    static let q3_K = BlockCodes(format: .q6_K) { blocks, count, codes, scales in
+        for block in 0..<count {
+            let from = blocks + 110 * block
+            let record = scales + 18 * block
+            copy(from + 108, to: record, as: UInt16.self)
+            for group in 0..<16 {
+                record.storeBytes(
+                    of: BlockFormat.threeBitScale(from, group), toByteOffset: 2 + group, as: Int8.self)
+                let target = codes + 256 * block + 16 * group
+                BlockFormat.threeBitCodes(from, group, into: target)
+                for index in 0..<16 { target[index] &+= 28 }
             }
         }
     }

@@ -23,7 +23,7 @@ extension BlockFormat {
         }
     }
 
-    static let q5_0 = BlockFormat("Q5_0", id: 6, length: 32, bytes: 22) { block, out in
+    static let q5_0 = BlockFormat("Q5_0", id: 6, length: 32, bytes: 22, codes: .q5_0) { block, out in
         let scale = half(block, 0)
         withFiveBits(block + 6, high: block + 2) { codes in
             for index in 0..<32 { out[index] = scale * Float(Int32(codes[index]) - 16) }
@@ -39,7 +39,7 @@ extension BlockFormat {
 
     /// Calls `body` with 32 codes: sixteen bytes of four bits each, the lower ones first, and a word of fifth bits.
     @inline(__always)
-    private static func withFiveBits(
+    static func withFiveBits(
         _ low: UnsafePointer<UInt8>, high: UnsafePointer<UInt8>, _ body: (UnsafePointer<UInt8>) -> Void
     ) {
         withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { memory in

@@ -2,11 +2,11 @@
 ///
 /// Source: gguf-py `quants.py`.
 extension BlockFormat {
-    static let iq4_NL = BlockFormat("IQ4_NL", id: 20, length: 32, bytes: 18) { block, out in
+    static let iq4_NL = BlockFormat("IQ4_NL", id: 20, length: 32, bytes: 18, codes: .iq4_NL) { block, out in
         let scale = half(block, 0)
         for index in 0..<16 {
-            out[index] = scale * value(of: block[2 + index] & 15)
-            out[index + 16] = scale * value(of: block[2 + index] >> 4)
+            out[index] = scale * Float(level(of: block[2 + index] & 15))
+            out[index + 16] = scale * Float(level(of: block[2 + index] >> 4))
         }
     }
 
@@ -19,16 +19,16 @@ extension BlockFormat {
             let factor = scale * Float(Int(low | high << 4) - 32)
             let codes = block + 8 + 16 * group
             for index in 0..<16 {
-                out[32 * group + index] = factor * value(of: codes[index] & 15)
-                out[32 * group + index + 16] = factor * value(of: codes[index] >> 4)
+                out[32 * group + index] = factor * Float(level(of: codes[index] & 15))
+                out[32 * group + index + 16] = factor * Float(level(of: codes[index] >> 4))
             }
         }
     }
 
-    private static let values: [Float] = [
+    private static let levels: [Int8] = [
         -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
     ]
 
     @inline(__always)
-    private static func value(of index: UInt8) -> Float { values[Int(index)] }
+    static func level(of index: UInt8) -> Int8 { levels[Int(index)] }
 }

@@ -14,21 +14,37 @@ extension BlockFormat {
         }
     }
 
-    static let q3_K = BlockFormat("Q3_K", id: 11, length: 256, bytes: 110) { block, out in
+    static let q3_K = BlockFormat("Q3_K", id: 11, length: 256, bytes: 110, codes: .q3_K) { block, out in
         let scale = half(block, 108)
-        let scales = block + 96
-        for group in 0..<16 {
-            let low = scales[group % 8] &>> UInt8(group / 8 * 4) & 15
-            let high = scales[8 + group % 4] &>> UInt8(group / 4 * 2) & 3
-            let factor = scale * Float(Int(low | high << 4) - 32)
-            let (codes, bits) = twoBits(block + 32, group)
-            let mask = UInt8(1) &<< UInt8(group / 2)
-            let thirdBits = block + group % 2 * 16
-            for index in 0..<16 {
-                // A third bit that is not set takes four off.
-                let offset = thirdBits[index] & mask == 0 ? 4 : 0
-                out[16 * group + index] = factor * Float(Int(codes[index] &>> bits & 3) - offset)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { memory in
+            guard let codes = memory.baseAddress else { return }
+            for group in 0..<16 {
+                let factor = scale * Float(threeBitScale(block, group))
+                threeBitCodes(block, group, into: codes)
+                let target = out + 16 * group
+                for index in 0..<16 { target[index] = factor * Float(Int32(codes[index]) - 4) }
             }
+        }
+    }
+
+    /// What multiplies the scale of a Q3_K block for sixteen weights.
+    @inline(__always)
+    static func threeBitScale(_ block: UnsafePointer<UInt8>, _ group: Int) -> Int8 {
+        let scales = block + 96
+        let low = scales[group % 8] &>> UInt8(group / 8 * 4) & 15
+        let high = scales[8 + group % 4] &>> UInt8(group / 4 * 2) & 3
+        return Int8(low | high << 4) - 32
+    }
+
+    /// Sixteen codes of a Q3_K block, four more than what they stand for.
+    @inline(__always)
+    static func threeBitCodes(
+        _ block: UnsafePointer<UInt8>, _ group: Int, into codes: UnsafeMutablePointer<UInt8>
+    ) {
+        let (low, bits) = twoBits(block + 32, group)
+        let thirdBits = block + group % 2 * 16
+        for index in 0..<16 {
+            codes[index] = low[index] &>> bits & 3 | (thirdBits[index] &>> UInt8(group / 2) & 1) &<< 2
         }
     }
 
