@@ -58,17 +58,22 @@ package struct LowRankProduct: Sendable {
         }
     }
 
-    /// The sums of the squares of the rows of V + scaling * b a of one tile, where a matrix stands for exactly V.
+    /// `V + scaling * b a` of one tile of outputs.
     ///
-    /// An element is one chain over the ranks that begins with V, so that its last bit may be another than that of `add`.
-    /// - Parameter squares: `[16]`
-    package func squares(
-        ofTile tile: Int, of matrix: PackedMatrix, as values: CodeValues,
-        into squares: UnsafeMutablePointer<Double>, on compute: Compute
+    /// An element is one chain over the ranks that begins with V, so that its last bit may be another than that of `add`
+    /// to rows.
+    /// - Parameters:
+    ///   - tile: of b.
+    ///   - before: V's rows.
+    ///   - out: `[columns, 16]`. Nil if only the squares are wanted.
+    ///   - squares: `[16]`, the sum of each row's squares.
+    package func add(
+        tile: Int, to before: ExactTile, into out: UnsafeMutablePointer<Float>?,
+        squares: UnsafeMutablePointer<Double>, on compute: Compute
     ) {
         let height = PackedMatrix.tileRows
-        precondition(matrix.columns == columns && matrix.inputOrder == nil)
-        precondition(tile >= 0 && tile < matrix.tileCount && (tile + 1) * height * rank <= b.count)
+        precondition(before.columns == columns)
+        precondition(tile >= 0 && (tile + 1) * height * rank <= b.count)
         withUnsafeTemporaryAllocation(of: Float.self, capacity: height * rank) { scaled in
             guard let scaled = scaled.baseAddress else { return }
             b.withUnsafeBufferPointer { b in
@@ -79,12 +84,11 @@ package struct LowRankProduct: Sendable {
                 }
             }
             a.withUnsafeBufferPointer { a in
-                withUnsafePointer(to: matrix.view) { view in
-                    values.withDecoding {
-                        compute.kernels.pointee.square_rows(
-                            view, $0, Int64(tile), scaled, a.baseAddress, Int64(rank), Int64(columns), squares
-                        )
-                    }
+                before.withPointers { view, decoding in
+                    compute.kernels.pointee.square_rows(
+                        view, decoding, Int64(before.index), scaled, a.baseAddress, Int64(rank),
+                        Int64(columns),
+                        out, squares)
                 }
             }
         }

@@ -217,20 +217,24 @@ package final class PackedMatrix: @unchecked Sendable {
 
         /// Stores 16 rows, each times its factor.
         /// - Parameters:
-        ///   - blocks: `[columns / 64 rounded up, 16, 64]`, as `LowRankProduct.add` leaves them; the scaled rows
-        ///     take their place.
+        ///   - rows: `[columns rounded up to 64, 16]`, of which only the first `columns` are read; the scaled rows take
+        ///     their place.
         ///   - factors: `[16]`
-        ///   - before: `[16, columns]`, what they were before the change.
+        ///   - before: what they were before the change.
         /// - Precondition: the format takes floats.
         /// - Returns: how much of the change survives storing.
         package func store(
-            tile: Int, blocks: UnsafeMutablePointer<Float>, factors: [Float], before: UnsafePointer<Float>
+            tile: Int, rows: UnsafeMutablePointer<Float>, factors: [Float], changedFrom before: ExactTile
         ) -> StoredChange {
             precondition(format.takesFloats && factors.count == PackedMatrix.tileRows)
+            precondition(before.columns == matrix.columns && matrix.inputOrder == nil)
             var change = StoredChange.none
-            withUnsafePointer(to: matrix.view) {
-                kernels.pointee.pack_merged(
-                    $0, Int64(tile), before, blocks, factors, Int64(matrix.columns), &change.sums)
+            withUnsafePointer(to: matrix.view) { view in
+                before.withPointers {
+                    kernels.pointee.pack_changed(
+                        view, Int64(tile), $0, $1, Int64(before.index), rows, factors, Int64(matrix.columns),
+                        &change.sums)
+                }
             }
             return change
         }

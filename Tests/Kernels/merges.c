@@ -31,8 +31,15 @@ static void merge(const dk_kernels *k, noise *n, shape s) {
     float *before = noise_floats(n, DK_ROWS * s.columns, 0.1f), *factors = noise_floats(n, DK_ROWS, 2);
     for (int i = 0; s.extreme && i < extremes_count; i++) before[i % DK_ROWS * s.columns + i % s.columns] = extremes[i];
     if (s.extreme) factors[3] = 0, factors[4] = 1e30f, factors[5] = 1e-30f;
+    // V as a tile of floats, and the rows that it became.
+    float *tile = poisoned(sizeof(float) * (size_t)(DK_ROWS * s.columns));
     float *out = poisoned(sizeof(float) * (size_t)(DK_ROWS * padded(s.columns)));
-    add(k, n, s, DK_ROWS, before, out);
+    const dk_matrix base = {.format = DK_F32, .rows = DK_ROWS, .padded_columns = s.columns, .codes = tile};
+    k->pack(&base, 0, before, s.columns);
+    float *b = noise_floats(n, DK_ROWS * s.rank, 1), *a = noise_floats(n, s.rank * padded(s.columns), 0.05f);
+    const dk_decoding decoding = {.levels = NULL, .target = DK_UNROUNDED};
+    double squares[DK_ROWS];
+    k->square_rows(&base, &decoding, 0, b, a, s.rank, s.columns, out, squares);
 
     const int64_t half_bytes = s.format == DK_F32 ? 8 : s.format < DK_Q8 ? 4 : s.format == DK_Q8 ? 2 : 1;
     const size_t code_bytes = (size_t)(DK_ROWS * stored * half_bytes);
@@ -42,13 +49,13 @@ static void merge(const dk_kernels *k, noise *n, shape s) {
                    .scales = scales, .unit = 1.0f / 127};
     for (int i = 0; i < 16; i++) m.codebook[i] = (uint8_t)(1 + 17 * i - i % 3);
     dk_change change = {.kept = 0.25, .asked = 0.5, .lost = 1, .largest = 0.01f, .least = 2};
-    k->pack_merged(&m, 1, before, out, factors, s.columns, &change);
+    k->pack_changed(&m, 1, &base, &decoding, 0, out, factors, s.columns, &change);
     const int width = (int)s.columns;
     record_floats(out, DK_ROWS * padded(s.columns), "scaled rows %d, format %d", width, s.format);
     record_bytes(codes, code_bytes, "merged codes %d, format %d", width, s.format);
     record_bytes(scales, scale_bytes, "merged scales %d, format %d", width, s.format);
     if (!s.extreme) record_bytes(&change, sizeof change, "merged change %d, format %d", width, s.format);
-    free(before), free(factors), free(out), free(codes), free(scales);
+    free(before), free(tile), free(b), free(a), free(factors), free(out), free(codes), free(scales);
 }
 
 void run_merges(const dk_kernels *k) {

@@ -147,25 +147,49 @@ static void fill(const dk_kernels *k, matrix *m, noise *n, float scale) {
     }
 }
 
+// Changed rows of a tile, packed into a format that floats can be stored in.
+static void record_changed(const dk_kernels *k, const matrix *m, const dk_decoding *decoding, dk_format to, int64_t tile,
+                           float *rows, const char *what) {
+    const kind into = {"changed", to, 0, 0};
+    matrix out = allocate(&into, m->view.rows, m->columns);
+    float factors[DK_ROWS];
+    for (int lane = 0; lane < DK_ROWS; lane++) factors[lane] = 1 + 0.01f * (float)lane;
+    dk_change change = {.least = 2};
+    k->pack_changed(&out.view, tile, &m->view, decoding, tile, rows, factors, m->columns, &change);
+    const int width = (int)m->columns, height = (int)m->view.rows;
+    record_bytes(out.codes, out.code_bytes, "changed %s %d x %d, %s: codes of %d", m->name, height, width, what, to);
+    record_bytes(out.scales, out.scale_bytes, "changed %s %d x %d, %s: scales of %d", m->name, height, width, what, to);
+    record_bytes(&change, sizeof change, "change %s %d x %d, %s: into %d", m->name, height, width, what, to);
+    release(&out);
+}
+
 // Rows with a product beside them: V as it is and rounded, 4-bit indices with levels of the codebook and of their own.
 static void record_squares(const dk_kernels *k, const matrix *m, const char *what) {
     static const float own[16] = {-1, -0.7f, -0.53f, -0.39f, -0.28f, -0.18f, -0.09f, 0,
                                   0.08f, 0.16f, 0.25f, 0.34f, 0.44f, 0.56f, 0.72f, 1};
+    static const dk_format formats[] = {DK_Q8, DK_F16, DK_BF16, DK_F32, DK_Q4};
     const int64_t padded = (m->columns + DK_BLOCK - 1) / DK_BLOCK * DK_BLOCK, rank = 1 + m->columns % 19;
     noise n = {13};
     float *b = noise_floats(&n, rank * DK_ROWS, 1), *a = noise_floats(&n, rank * padded, 0.05f);
-    for (int target = DK_UNROUNDED; target <= DK_TO_BRAIN; target++)
-        for (int is_own = 0; is_own < 2; is_own++) {
-            const dk_decoding decoding = {.levels = is_own ? own : NULL, .target = (dk_target)target};
-            double *squares = poisoned(sizeof(double) * (size_t)(m->tiles * DK_ROWS));
-            for (int64_t tile = 0; tile < m->tiles; tile++)
-                k->square_rows(&m->view, &decoding, tile, b, a, rank, m->columns, squares + tile * DK_ROWS);
-            for (int64_t i = 0; i < m->tiles * DK_ROWS; i++)
-                if (squares[i] != squares[i]) squares[i] = -1;
-            record_bytes(squares, sizeof(double) * (size_t)(m->tiles * DK_ROWS), "squares %s %d x %d, %s, %d, %d", m->name,
-                         (int)m->view.rows, (int)m->columns, what, target, is_own);
-            free(squares);
+    for (int way = 0; way < 6; way++) {
+        const dk_decoding decoding = {.levels = way % 2 ? own : NULL, .target = (dk_target)(way / 2)};
+        for (int64_t tile = 0; tile < m->tiles; tile++) {
+            double squares[DK_ROWS], alone[DK_ROWS], sum = 0;
+            float *rows = poisoned(sizeof(float) * (size_t)(padded * DK_ROWS));
+            k->square_rows(&m->view, &decoding, tile, b, a, rank, m->columns, NULL, alone);
+            k->square_rows(&m->view, &decoding, tile, b, a, rank, m->columns, rows, squares);
+            if (memcmp(alone, squares, sizeof squares)) abort();
+            record_floats(rows, padded * DK_ROWS, "sums %s %d x %d, %s, %d, %d", m->name, (int)m->view.rows,
+                          (int)m->columns, what, way, (int)tile);
+            for (int i = 0; i < DK_ROWS; i++) sum += squares[i];
+            if (sum - sum == 0) {
+                record_bytes(squares, sizeof squares, "squares %s %d x %d, %s, %d, %d", m->name, (int)m->view.rows,
+                             (int)m->columns, what, way, (int)tile);
+                record_changed(k, m, &decoding, formats[(way + tile) % 5], tile, rows, what);
+            }
+            free(rows);
         }
+    }
     free(b), free(a);
 }
 
@@ -198,12 +222,12 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .threshold = threshold,
                         .floats = x};
     if (m->view.format >= DK_Q8) { // the float formats must do without
-        a.codes = poisoned(4 * count * DK_BLOCK);
-        a.offsets = poisoned(6 * count * sizeof *a.offsets);
-        a.quarters = poisoned(8 * count * sizeof *a.quarters);
-        a.scales = poisoned(count * sizeof *a.scales);
-        a.sums = poisoned(count * sizeof *a.sums);
-        a.shifts = poisoned(2 * count * sizeof *a.shifts);
+        a.codes = poisoned(4 * count * DK_BLOCK + DK_BEHIND);
+        a.offsets = poisoned(6 * count * sizeof *a.offsets + DK_BEHIND);
+        a.quarters = poisoned(8 * count * sizeof *a.quarters + DK_BEHIND);
+        a.scales = poisoned(count * sizeof *a.scales + DK_BEHIND);
+        a.sums = poisoned(count * sizeof *a.sums + DK_BEHIND);
+        a.shifts = poisoned(2 * count * sizeof *a.shifts + DK_BEHIND);
         a.terms = poisoned((size_t)(groups * blocks) * sizeof *a.terms);
         for (int64_t group = 0; group < groups; group++) k->quantize(&a, group);
         record_floats(a.scales, (int64_t)count, "scales %d x %d at %g, %s", (int)tokens, (int)columns,

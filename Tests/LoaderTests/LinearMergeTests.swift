@@ -44,7 +44,7 @@ import Testing
             b: [Float](repeating: change, count: rows), magnitude: nil, outputBias: nil)
         let compute = try Compute(threads: 2)
         var merge = try LinearMerge(
-            source: source, update: update,
+            source: source, matrix: nil, update: update,
             formats: StorageOptions().mergedFormats(of: "q_proj", over: .bf16, isUpdate: true), on: compute)
         var result = try merge.step(on: compute)
         while result == nil { result = try merge.step(on: compute) }
@@ -55,7 +55,7 @@ import Testing
     }
 
     /// Large matrices are merged in several steps, whose number depends on the threads; the bits do not.
-    @Test func stepsLeaveTheBitsAlone() throws {
+    @Test(arguments: [false, true]) func stepsLeaveTheBitsAlone(isStored: Bool) throws {
         let (rows, columns, rank) = (300, 1 << 14, 2)
         func floats(_ count: Int, _ seed: Int) -> [Float] {
             (0..<count).map { Float(($0 * 7919 + seed) % 1009) / 1009 - 0.5 }
@@ -68,7 +68,9 @@ import Testing
             magnitude: floats(rows, 4), outputBias: nil)
         func merged(threads: Int) throws -> (steps: Int, survival: Double?, bits: [Float]) {
             let compute = try Compute(threads: threads)
-            var merge = try LinearMerge(source: source, update: update, formats: [.q8], on: compute)
+            let matrix = isStored ? try source.packed(as: .f32, on: compute) : nil
+            var merge = try LinearMerge(
+                source: source, matrix: matrix, update: update, formats: [.q8], on: compute)
             var steps = 1
             while true {
                 guard let result = try merge.step(on: compute) else {

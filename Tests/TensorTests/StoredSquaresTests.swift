@@ -53,7 +53,9 @@ import Testing
     ) -> [Double] {
         (0..<matrix.tileCount).flatMap { tile in
             var squares = [Double](repeating: .nan, count: PackedMatrix.tileRows)
-            product.squares(ofTile: tile, of: matrix, as: values, into: &squares, on: compute)
+            product.add(
+                tile: tile, to: ExactMatrix(matrix: matrix, values: values).tile(tile), into: nil,
+                squares: &squares, on: compute)
             return squares
         }
     }
@@ -85,6 +87,26 @@ import Testing
         for kernels in Compute.availableKernels {
             let other = try Compute(threads: 1, kernels: kernels)
             #expect(squares(product, matrix, CodeValues(), on: other) == found, "\(kernels)")
+        }
+    }
+
+    /// A product of no ranks leaves V, of which the lanes are the rows.
+    @Test(arguments: formats) func aTileIsItsFloats(format: MatrixFormat) throws {
+        let (rows, columns) = (40, 100)
+        let compute = try Compute(threads: 1)
+        let matrix = try Self.matrix(format, rows: rows, columns: columns, on: compute)
+        for tile in 0..<matrix.tileCount {
+            var values = [Float](repeating: 0, count: PackedMatrix.tileRows * columns)
+            matrix.unpack(tile: tile, into: &values, on: compute)
+            let exact = ExactMatrix(matrix: matrix, values: CodeValues()).tile(tile)
+            exact.withFloats(on: compute) { floats in
+                for row in 0..<PackedMatrix.tileRows {
+                    for column in 0..<columns {
+                        #expect(
+                            floats[column * PackedMatrix.tileRows + row] == values[row * columns + column])
+                    }
+                }
+            }
         }
     }
 

@@ -14,6 +14,8 @@ enum {
     DK_BLOCK = 64,
     // Tokens whose quantized activations are interleaved.
     DK_GROUP = 12,
+    // Bytes behind the last ones of a dk_activations's arrays, but its floats, that may be read, whatever they are.
+    DK_BEHIND = 256,
     // Keys in one block of the KV cache.
     DK_KEYS = 64,
     // Rows of an adapter's first factor that lie side by side.
@@ -229,13 +231,14 @@ typedef struct {
     void (*add_product)(const float *before, const float *b, const float *a, int64_t rows, int64_t rank,
                         float scaling, int64_t columns, float *out, double *squares);
     // squares [16]: the sum of the squares of each row of V + b a, with V as a tile of the matrix holds it; b
-    // [rank][16], and a as above.
+    // [rank][16], and a as above. The rows themselves go to `out` [columns][16], unless that is NULL.
     void (*square_rows)(const dk_matrix *matrix, const dk_decoding *decoding, int64_t tile, const float *b,
-                        const float *a, int64_t rank, int64_t columns, double *squares);
-    // Packs the 16 rows in `blocks` [columns/64][16][64], each times its factor of `factors` [16], in the formats that
-    // pack takes; the scaled rows take the place of the rows. `before` [16][columns].
-    void (*pack_merged)(const dk_matrix *matrix, int64_t tile, const float *before, float *blocks,
-                        const float *factors, int64_t columns, dk_change *change);
+                        const float *a, int64_t rank, int64_t columns, float *out, double *squares);
+    // Packs the 16 rows in `rows` [columns rounded up to 64][16], of which only the first `columns` are read, each times
+    // its factor of `factors` [16], in the formats that pack takes; the scaled rows take the place of the rows. What
+    // they were before is a tile of another matrix.
+    void (*pack_changed)(const dk_matrix *matrix, int64_t tile, const dk_matrix *before, const dk_decoding *decoding,
+                         int64_t before_tile, float *rows, const float *factors, int64_t columns, dk_change *change);
     // sums[token][rank] = units * a x, for the ranks of one block of DK_RANKS; x [token][columns].
     void (*reduce)(const dk_low_rank *part, const float *x, int64_t columns, int64_t tokens, int64_t block,
                    float *sums);

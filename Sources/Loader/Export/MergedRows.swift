@@ -74,24 +74,18 @@ package struct MergedRows {
     private func change(
         _ tile: Int, by update: any RowMerge, into out: UnsafeMutablePointer<Float>, on compute: Compute
     ) -> RowFactors {
-        let first = tile * PackedMatrix.tileRows
-        let count = PackedMatrix.tileRows * columns
-        return withUnsafeTemporaryAllocation(
-            of: Float.self, capacity: count + BlockedRows.count(columns: columns)
-        ) { memory in
-            guard let before = memory.baseAddress else { return RowFactors() }
-            let blocks = before + count
-            source.decodeTile(tile, into: before, on: compute)
-            let factors = update.change(
-                rows: first..<first + PackedMatrix.tileRows, of: before, into: blocks, on: compute)
-            for row in 0..<source.rowRange(ofTile: tile).count {
-                for column in 0..<columns {
-                    out[row * columns + column] =
-                        blocks[BlockedRows.index(row: row, column: column)] * factors.factors[row]
-                }
-            }
-            return factors
+        let changed = TileRows(columns: columns)
+        defer { changed.deallocate() }
+        let factors = source.withTile(tile, in: nil, on: compute) {
+            update.change(tile: tile, of: $0, into: changed, on: compute)
         }
+        for row in 0..<source.rowRange(ofTile: tile).count {
+            for column in 0..<columns {
+                out[row * columns + column] =
+                    changed.start[TileRows.index(row: row, column: column)] * factors.factors[row]
+            }
+        }
+        return factors
     }
 }
 

@@ -91,16 +91,16 @@ package struct AdapterMerge {
         case .none: break
         }
         let source = try modules.source(module)
+        let matrix = modules.isReplaced(module) ? nil : base.weights.linear(at: module.place)?.matrix
         if form == .factored, let update = modules.factors(of: module) {
             return try step(
                 LinearFactoring(
-                    source: source, matrix: base.weights.linear(at: module.place)?.matrix, update: update,
-                    isHalf: modules.hasHalfFactors),
+                    source: source, matrix: matrix, update: update, isHalf: modules.hasHalfFactors),
                 of: module)
         }
         let merge = try LinearMerge(
-            source: source, update: adapter.updates[module.name], formats: modules.formats(of: module),
-            on: compute)
+            source: source, matrix: matrix, update: adapter.updates[module.name],
+            formats: modules.formats(of: module), on: compute)
         return try step(merge, of: module)
     }
 

@@ -8,7 +8,7 @@ import DoraTensor
 /// in memory on the way, where that stands for exactly V, and else read from where it comes from.
 struct LinearFactoring {
     private let source: any WeightSource
-    private let stored: (matrix: PackedMatrix, values: CodeValues)?
+    private let stored: ExactMatrix?
     private let update: LowRankUpdate
     private let rows: LowRankRows?
     private let isHalf: Bool
@@ -34,7 +34,7 @@ struct LinearFactoring {
     ///   - isHalf: whether the factors are rounded to 16 bits.
     init(source: any WeightSource, matrix: PackedMatrix?, update: LowRankUpdate, isHalf: Bool) {
         self.source = source
-        stored = matrix.flatMap { matrix in source.codeValues(in: matrix).map { (matrix, $0) } }
+        stored = source.exact(in: matrix)
         self.update = update
         self.isHalf = isHalf
         isFinite = update.isFinite
@@ -81,20 +81,10 @@ struct LinearFactoring {
         found.withUnsafeMutableBufferPointer { found in
             compute.parallel(tiles.count) { index in
                 let tile = tiles.lowerBound + index
-                if let stored {
-                    found[index] = rows.factors(
-                        ofTile: tile, of: stored.matrix, as: stored.values, on: compute)
-                    return
+                found[index] = source.withTile(tile, in: stored, on: compute) {
+                    rows.factors(ofTile: tile, of: $0, on: compute)
                 }
-                let first = tile * PackedMatrix.tileRows
-                let count = PackedMatrix.tileRows * source.columns
-                withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { before in
-                    guard let before = before.baseAddress else { return }
-                    source.decodeTile(tile, into: before, on: compute)
-                    found[index] = rows.factors(
-                        rows: first..<first + PackedMatrix.tileRows, of: before, on: compute)
-                }
-                source.dropPages(behindTile: tile)
+                if stored == nil { source.dropPages(behindTile: tile) }
             }
         }
         return found

@@ -7,6 +7,8 @@ struct LinearMerge {
     let source: any WeightSource
     /// What becomes of V's rows; nil stores V as it is.
     private let update: (any RowMerge)?
+    /// The base's matrix in memory, where V can be had from it: the files then need not be read again.
+    private let stored: ExactMatrix?
     private let hasMagnitude: Bool
     /// The format that is tried, and those for when it keeps too little of the update.
     private var formats: [MatrixFormat]
@@ -29,12 +31,16 @@ struct LinearMerge {
     /// Elements that a step merges, some milliseconds' work.
     private static let stepElements = 1 << 20
 
-    /// - Parameter formats: what to store the matrix in: the first that keeps the update, else the last.
+    /// - Parameters:
+    ///   - matrix: of the source's weights, in memory.
+    ///   - formats: what to store the matrix in: the first that keeps the update, else the last.
     /// - Precondition: there is one.
     init(
-        source: any WeightSource, update: (any WeightUpdate)?, formats: [MatrixFormat], on compute: Compute
+        source: any WeightSource, matrix: PackedMatrix?, update: (any WeightUpdate)?, formats: [MatrixFormat],
+        on compute: Compute
     ) throws(ComputeError) {
         self.source = source
+        stored = source.exact(in: matrix)
         self.formats = formats
         self.update = update?.rows(columns: source.columns, on: compute)
         hasMagnitude = update?.hasMagnitude == true
@@ -54,7 +60,7 @@ struct LinearMerge {
             if let tally = fill(tile: tile, into: builder, on: compute) {
                 tallies.withLock { $0[tile] = tally }
             }
-            source.dropPages(behindTile: tile)
+            if stored == nil { source.dropPages(behindTile: tile) }
         }
         self.draft = draft
         // Added in the order of the tiles, whichever thread did them.
@@ -62,7 +68,7 @@ struct LinearMerge {
             for tile in tiles { if let tally = tallies[tile] { total.add(tally) } }
         }
         guard draft.isComplete else { return nil }
-        source.dropPages(rows: 0..<source.rows)
+        if stored == nil { source.dropPages(rows: 0..<source.rows) }
         if update != nil, formats.count > 1, !isKept {
             tooCoarse.append(MergeReport.Trial(format: formats.removeFirst().name, change: total.change))
             total = Tally()
@@ -88,18 +94,14 @@ struct LinearMerge {
     private func merge(
         _ update: any RowMerge, tile: Int, into builder: PackedMatrix.Builder, on compute: Compute
     ) -> Tally {
-        let rows = tile * PackedMatrix.tileRows..<(tile + 1) * PackedMatrix.tileRows
-        let count = rows.count * source.columns
-        let blockedCount = BlockedRows.count(columns: source.columns)
-        return withUnsafeTemporaryAllocation(of: Float.self, capacity: count + blockedCount) { memory in
-            guard let before = memory.baseAddress else { return Tally() }
-            let merged = before + count
-            source.decodeTile(tile, into: before, on: compute)
-            let scales = update.change(rows: rows, of: before, into: merged, on: compute)
+        let rows = TileRows(columns: source.columns)
+        defer { rows.deallocate() }
+        return source.withTile(tile, in: stored, on: compute) { before in
+            let scales = update.change(tile: tile, of: before, into: rows, on: compute)
             var tally = Tally(zeroRows: scales.zeroRows)
             if hasMagnitude { tally.factors = scales.factors.prefix(source.rowRange(ofTile: tile).count) }
             tally.change = builder.store(
-                tile: tile, blocks: merged, factors: scales.factors, before: before)
+                tile: tile, rows: rows.start, factors: scales.factors, changedFrom: before)
             return tally
         }
     }

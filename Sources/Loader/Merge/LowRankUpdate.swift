@@ -66,38 +66,22 @@ struct LowRankRows: RowMerge {
     let magnitude: [Float]?
 
     func change(
-        rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
-        on compute: Compute
+        tile: Int, of before: ExactTile, into rows: TileRows, on compute: Compute
     ) -> RowFactors {
-        factors(rows: rows, of: before, writing: blocks, on: compute)
+        factors(ofTile: tile, of: before, writing: rows.start, on: compute)
     }
 
     /// m / ||row||, where there is an m, of rows that need not be written.
     func factors(
-        rows: Range<Int>, of before: UnsafePointer<Float>, writing blocks: UnsafeMutablePointer<Float>? = nil,
+        ofTile tile: Int, of before: ExactTile, writing out: UnsafeMutablePointer<Float>? = nil,
         on compute: Compute
     ) -> RowFactors {
-        factors(rows: rows) {
-            product.add(rows: rows, to: before, into: blocks, squares: $0, on: compute)
-        }
-    }
-
-    /// m / ||row|| of a tile, where a matrix stands for exactly V.
-    func factors(
-        ofTile tile: Int, of matrix: PackedMatrix, as values: CodeValues, on compute: Compute
-    ) -> RowFactors {
-        let first = tile * PackedMatrix.tileRows
-        return factors(rows: first..<first + PackedMatrix.tileRows) {
-            product.squares(ofTile: tile, of: matrix, as: values, into: $0, on: compute)
-        }
-    }
-
-    private func factors(
-        rows: Range<Int>, _ fill: (_ squares: UnsafeMutablePointer<Double>) -> Void
-    ) -> RowFactors {
-        withUnsafeTemporaryAllocation(of: Double.self, capacity: rows.count) { squares in
+        let rows = TileRows.rows(of: tile)
+        return withUnsafeTemporaryAllocation(of: Double.self, capacity: rows.count) { squares in
             squares.initialize(repeating: 0)
-            if let start = squares.baseAddress { fill(start) }
+            if let start = squares.baseAddress {
+                product.add(tile: tile, to: before, into: out, squares: start, on: compute)
+            }
             var result = RowFactors()
             result.isOverflow = squares.contains { !$0.isFinite }
             guard let magnitude else { return result }

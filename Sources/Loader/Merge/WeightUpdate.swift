@@ -37,12 +37,11 @@ extension WeightUpdate {
 /// however many there are.
 package protocol RowMerge: Sendable {
     /// - Parameters:
-    ///   - rows: a tile's; those beyond the matrix are zero in `before` and stay so.
-    ///   - before: V's rows, `[16, columns]`.
-    ///   - blocks: the changed rows in `BlockedRows`'s order, still to be multiplied by the factors.
+    ///   - tile: of the matrix; its rows beyond the matrix are zero and stay so.
+    ///   - before: V's rows.
+    ///   - rows: what they become, still to be multiplied by the factors.
     func change(
-        rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
-        on compute: Compute
+        tile: Int, of before: ExactTile, into rows: TileRows, on compute: Compute
     ) -> RowFactors
 }
 
@@ -58,37 +57,35 @@ package struct RowFactors {
     package init() {}
 }
 
-/// A tile of rows as packing takes it, `[columns / 64 rounded up, 16, 64]`, padded with zeros.
-struct BlockedRows {
+/// A tile of rows as packing takes it, `[columns, 16]`.
+package struct TileRows {
     let start: UnsafeMutablePointer<Float>
     let columns: Int
 
-    private static let block = 64
-
-    static func count(columns: Int) -> Int { PackedMatrix.tileRows * columns.roundedUp(to: block) }
-
-    /// Writes a row of the tile, element by element.
-    @inline(__always) func write(row: Int, _ element: (_ column: Int) -> Float) {
-        for first in stride(from: 0, to: columns, by: Self.block) {
-            let target = start + first * PackedMatrix.tileRows + row * Self.block
-            let count = min(Self.block, columns - first)
-            for offset in 0..<count { target[offset] = element(first + offset) }
-            for offset in count..<Self.block { target[offset] = 0 }
-        }
+    /// Memory for whole blocks, which packing fills up with zeros.
+    init(columns: Int) {
+        self.columns = columns
+        start = .allocate(capacity: PackedMatrix.tileRows * columns.roundedUp(to: 64))
     }
 
-    /// Replaces each element of a row.
-    @inline(__always) func update(row: Int, _ element: (_ column: Int, _ old: Float) -> Float) {
-        for first in stride(from: 0, to: columns, by: Self.block) {
-            let target = start + first * PackedMatrix.tileRows + row * Self.block
-            for offset in 0..<min(Self.block, columns - first) {
-                target[offset] = element(first + offset, target[offset])
+    func deallocate() { start.deallocate() }
+
+    /// Writes the elements as they lie.
+    @inline(__always) func write(_ element: (_ row: Int, _ column: Int, _ index: Int) -> Float) {
+        for column in 0..<columns {
+            for row in 0..<PackedMatrix.tileRows {
+                let index = Self.index(row: row, column: column)
+                start[index] = element(row, column, index)
             }
         }
     }
 
-    /// Where a column of a row lies, for another array in the same order.
     @inline(__always) static func index(row: Int, column: Int) -> Int {
-        column / block * block * PackedMatrix.tileRows + row * block + column % block
+        column * PackedMatrix.tileRows + row
+    }
+
+    /// The rows of the tile in the matrix.
+    static func rows(of tile: Int) -> Range<Int> {
+        tile * PackedMatrix.tileRows..<(tile + 1) * PackedMatrix.tileRows
     }
 }

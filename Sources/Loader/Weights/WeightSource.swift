@@ -56,14 +56,18 @@ extension WeightSource {
         }
     }
 
-    /// What the codes of a matrix of these weights stand for; nil where it holds V rounded, or its inputs in an order of
-    /// their own.
-    func codeValues(in matrix: PackedMatrix) -> CodeValues? {
-        guard matrix.inputOrder == nil, matrix.rows == rows, matrix.columns == columns else { return nil }
-        if matrix.format == .f32 { return CodeValues() }
+    /// A matrix in memory as V; nil where it holds V rounded, or its inputs in an order of their own.
+    /// - Parameter matrix: of these weights.
+    func exact(in matrix: PackedMatrix?) -> ExactMatrix? {
+        guard let matrix, matrix.inputOrder == nil, matrix.rows == rows, matrix.columns == columns else {
+            return nil
+        }
+        if matrix.format == .f32 { return ExactMatrix(matrix: matrix, values: CodeValues()) }
         guard isExact(in: matrix.format) else { return nil }
-        return fourBitValues.map { CodeValues(levels: $0.code.values, rounding: $0.rounding) }
+        let values =
+            fourBitValues.map { CodeValues(levels: $0.code.values, rounding: $0.rounding) }
             ?? CodeValues(rounding: codeRounding.rounding)
+        return ExactMatrix(matrix: matrix, values: values)
     }
 
     /// The order of the inputs of a matrix stored in the format.
@@ -84,6 +88,18 @@ extension WeightSource {
         decode(rows: range, into: out, on: compute)
         let padding = PackedMatrix.tileRows - range.count
         (out + range.count * columns).update(repeating: 0, count: padding * columns)
+    }
+
+    /// Calls `body` with V's rows of a tile: where they are, if a matrix holds them, else decoded for the call.
+    func withTile<Result>(
+        _ tile: Int, in matrix: ExactMatrix?, on compute: Compute, _ body: (ExactTile) -> Result
+    ) -> Result {
+        if let matrix { return body(matrix.tile(tile)) }
+        let count = PackedMatrix.tileRows * columns
+        let memory = UnsafeMutablePointer<Float>.allocate(capacity: 2 * count)
+        defer { memory.deallocate() }
+        decodeTile(tile, into: memory, on: compute)
+        return body(ExactTile(rows: memory, columns: columns, in: memory + count, on: compute))
     }
 
     /// Once a stretch of tiles is read, its pages are not needed again; a neighbour that another thread still reads is

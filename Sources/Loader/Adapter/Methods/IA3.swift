@@ -76,19 +76,19 @@ struct IA3Update: WeightUpdate, Equatable {
         let columns: Int
 
         func change(
-            rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
-            on compute: Compute
+            tile: Int, of before: ExactTile, into target: TileRows, on compute: Compute
         ) -> RowFactors {
-            let target = BlockedRows(start: blocks, columns: columns)
             var result = RowFactors()
-            for (offset, row) in rows.enumerated() {
-                let values = before + offset * columns
+            before.withFloats(on: compute) { values in
                 if update.scalesInputs {
-                    target.write(row: offset) { values[$0] * update.factors[$0] }
+                    target.write { _, column, index in values[index] * update.factors[column] }
                 } else {
-                    target.write(row: offset) { values[$0] }
-                    if row < update.factors.count { result.factors[offset] = update.factors[row] }
+                    target.write { _, _, index in values[index] }
                 }
+            }
+            for (offset, row) in TileRows.rows(of: tile).enumerated()
+            where !update.scalesInputs && row < update.factors.count {
+                result.factors[offset] = update.factors[row]
             }
             return result
         }

@@ -59,23 +59,21 @@ struct LoHaUpdate: WeightUpdate {
         let columns: Int
 
         func change(
-            rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
-            on compute: Compute
+            tile: Int, of before: ExactTile, into rows: TileRows, on compute: Compute
         ) -> RowFactors {
-            let zeros = [Float](repeating: 0, count: rows.count * columns)
-            var squares = [Double](repeating: 0, count: rows.count)
-            let count = BlockedRows.count(columns: columns)
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { memory in
-                guard let other = memory.baseAddress else { return }
-                first.add(rows: rows, to: zeros, into: blocks, squares: &squares, on: compute)
-                second.add(rows: rows, to: zeros, into: other, squares: &squares, on: compute)
-                let target = BlockedRows(start: blocks, columns: columns)
-                for offset in 0..<rows.count {
-                    let values = before + offset * columns
-                    target.update(row: offset) { column, product in
-                        let index = BlockedRows.index(row: offset, column: column)
-                        return values[column] + product * other[index] * scaling
-                    }
+            let zeros = [Float](repeating: 0, count: PackedMatrix.tileRows * columns)
+            var squares = [Double](repeating: 0, count: PackedMatrix.tileRows)
+            let other = TileRows(columns: columns)
+            defer { other.deallocate() }
+            zeros.withUnsafeBufferPointer { zeros in
+                guard let zeros = zeros.baseAddress else { return }
+                let nothing = ExactTile(floats: zeros, columns: columns)
+                first.add(tile: tile, to: nothing, into: rows.start, squares: &squares, on: compute)
+                second.add(tile: tile, to: nothing, into: other.start, squares: &squares, on: compute)
+            }
+            before.withFloats(on: compute) { values in
+                for index in 0..<PackedMatrix.tileRows * columns {
+                    rows.start[index] = values[index] + rows.start[index] * other.start[index] * scaling
                 }
             }
             return RowFactors()

@@ -121,24 +121,17 @@ struct LoKrUpdate: WeightUpdate {
         let columns: Int
 
         func change(
-            rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
-            on compute: Compute
+            tile: Int, of before: ExactTile, into target: TileRows, on compute: Compute
         ) -> RowFactors {
-            let target = BlockedRows(start: blocks, columns: columns)
             let (left, right, scaling) = (update.left, update.right, update.scaling)
-            for (offset, row) in rows.enumerated() {
-                let values = before + offset * columns
-                guard row < left.rows * right.rows else {
-                    target.write(row: offset) { values[$0] }
-                    continue
-                }
-                let outer = row / right.rows * left.columns
-                let inner = row % right.rows * right.columns
-                target.write(row: offset) { column in
+            let rows = TileRows.rows(of: tile).map { $0 < left.rows * right.rows ? $0 : nil }
+            before.withFloats(on: compute) { values in
+                target.write { offset, column, index in
+                    guard let row = rows[offset] else { return values[index] }
                     let product =
-                        left.whole[outer + column / right.columns]
-                        * right.whole[inner + column % right.columns]
-                    return values[column] + product * scaling
+                        left.whole[row / right.rows * left.columns + column / right.columns]
+                        * right.whole[row % right.rows * right.columns + column % right.columns]
+                    return values[index] + product * scaling
                 }
             }
             return RowFactors()

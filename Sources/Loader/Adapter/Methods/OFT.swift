@@ -141,18 +141,22 @@ struct OFTUpdate: WeightUpdate {
         let columns: Int
 
         func change(
-            rows: Range<Int>, of before: UnsafePointer<Float>, into blocks: UnsafeMutablePointer<Float>,
-            on compute: Compute
+            tile: Int, of before: ExactTile, into target: TileRows, on compute: Compute
         ) -> RowFactors {
-            let target = BlockedRows(start: blocks, columns: columns)
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { rotated in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * columns) { memory in
                 rotations.withUnsafeBufferPointer { rotations in
-                    guard let rotated = rotated.baseAddress, let rotations = rotations.baseAddress else {
-                        return
-                    }
-                    for offset in 0..<rows.count {
-                        rotate(before + offset * columns, by: rotations, into: rotated)
-                        target.write(row: offset) { rotated[$0] }
+                    guard let row = memory.baseAddress, let rotations = rotations.baseAddress else { return }
+                    let rotated = row + columns
+                    before.withFloats(on: compute) { values in
+                        for offset in 0..<PackedMatrix.tileRows {
+                            for column in 0..<columns {
+                                row[column] = values[TileRows.index(row: offset, column: column)]
+                            }
+                            rotate(row, by: rotations, into: rotated)
+                            for column in 0..<columns {
+                                target.start[TileRows.index(row: offset, column: column)] = rotated[column]
+                            }
+                        }
                     }
                 }
             }
