@@ -35,13 +35,14 @@ package final class Activations {
         threshold = secondTerms.threshold
         paddedColumns = columns.roundedUp(to: DK_BLOCK)
         let blocks = paddedColumns / DK_BLOCK
+        let behind = Int(DK_BEHIND)
         let groups = capacity.roundedUp(to: DK_GROUP) / DK_GROUP
         memory = try AlignedMemory(byteCount: capacity * columns * 4)
-        codes = try AlignedMemory(byteCount: 4 * capacity * paddedColumns)
-        offsets = try AlignedMemory(byteCount: 6 * capacity * blocks * 4)
-        scales = try AlignedMemory(byteCount: capacity * blocks * 4)
-        sums = try AlignedMemory(byteCount: capacity * blocks * 4)
-        shifts = try AlignedMemory(byteCount: 2 * capacity * blocks * 4)
+        codes = try AlignedMemory(byteCount: 4 * capacity * paddedColumns + behind)
+        offsets = try AlignedMemory(byteCount: 6 * capacity * blocks * 4 + behind)
+        scales = try AlignedMemory(byteCount: capacity * blocks * 4 + behind)
+        sums = try AlignedMemory(byteCount: capacity * blocks * 4 + behind)
+        shifts = try AlignedMemory(byteCount: 2 * capacity * blocks * 4 + behind)
         terms = try AlignedMemory(byteCount: groups * blocks * MemoryLayout<dk_terms>.size)
     }
 
@@ -63,7 +64,8 @@ package final class Activations {
     func wantQuarters() throws(ComputeError) {
         guard !hasQuarters else { return }
         if quarters == nil {
-            quarters = try AlignedMemory(byteCount: 8 * capacity * (paddedColumns / DK_BLOCK) * 4)
+            quarters = try AlignedMemory(
+                byteCount: 8 * capacity * (paddedColumns / DK_BLOCK) * 4 + Int(DK_BEHIND))
         }
         hasQuarters = true
         isQuantized = false
