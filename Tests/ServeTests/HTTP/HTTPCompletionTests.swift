@@ -134,7 +134,8 @@ import Testing
         try await client.send(
             RawHTTP.request("POST", "/v1/completions", #"{"prompt":[1,2],"max_tokens":2,"stream":true}"#))
         #expect(await client.head()?.status == 200)
-        #expect(await client.chunk() == Array(": ping\n\n".utf8))
+        // Several, if the connection is behind.
+        #expect(await client.chunk()?.starts(with: Array(": ping\n\n".utf8)) == true)
         hold.release()
         while let event = await client.event(), event != "[DONE]" {}
         #expect(await client.chunk() == nil)

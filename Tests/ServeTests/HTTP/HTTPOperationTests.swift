@@ -77,7 +77,7 @@ import Testing
         var settings = HTTPSettings(model: "base")
         settings.addresses = [.tcp(host: "127.0.0.1", port: 0)]
         settings.metricsAddresses = settings.addresses
-        let lobby = try await Lobby(settings, maximumConnections: 2, hasTokens: false, on: .singleton)
+        let lobby = try await Lobby(settings, maximumConnections: 100, hasTokens: false, on: .singleton)
         for address in lobby.addresses {
             #expect(try await RawHTTP(address).get("/health").text == #"{"status":"ok"}"#)
             #expect(try await RawHTTP(address).ask("HEAD", "/health").status == 200)
@@ -89,18 +89,24 @@ import Testing
             let body = #"{"prompt":"\#(String(repeating: "a", count: 100_000))"}"#
             #expect(try await RawHTTP(address).post("/v1/completions", body).code == "loading")
         }
-        let first = try #require(lobby.addresses.first)
-        #expect(await eventually { (try? await RawHTTP(first).get("/health").status) == 200 })
-        let guests = [try await RawHTTP(first), try await RawHTTP(first)]
-        await #expect(throws: (any Error).self) { try await RawHTTP(first).get("/health") }
-        #expect(try await guests[1].get("/health").status == 200)
-        #expect(await eventually { (try? await RawHTTP(first).get("/health").status) == 200 })
         let server = try await server()
         let http = HTTPServer(HTTPAPI(state: server.state, settings: settings))
         lobby.leading(to: [http.endpoint(settings.addresses[0]), http.endpoint(settings.addresses[0])]).open()
         for address in lobby.addresses { #expect(try await RawHTTP(address).get("/ready").status == 200) }
         await lobby.close()
         try await server.stop()
+    }
+
+    @Test func aLobbyHasSoMuchRoom() async throws {
+        var settings = HTTPSettings(model: "base")
+        settings.addresses = [.tcp(host: "127.0.0.1", port: 0)]
+        let lobby = try await Lobby(settings, maximumConnections: 2, hasTokens: false, on: .singleton)
+        let first = try #require(lobby.addresses.first)
+        let guests = [try await RawHTTP(first), try await RawHTTP(first)]
+        await #expect(throws: (any Error).self) { try await RawHTTP(first).get("/health") }
+        #expect(try await guests[1].get("/health").status == 200)
+        #expect(await eventually { (try? await RawHTTP(first).get("/health").status) == 200 })
+        await lobby.close()
     }
 
     @Test func whatIsNotThereIsSaidSo() async throws {
