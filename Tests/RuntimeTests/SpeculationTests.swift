@@ -174,25 +174,27 @@ import Testing
         let own = AdapterIdentity(name: "a", generation: 1)
         let text = [7, 8, 9, 10, 11]
         speculation.remember(prompt: [1, 2, 3], text: text, of: own)
-        #expect(guesses(of: own, after: [1, 2, 3], by: &speculation) > 0)
+        #expect(guesses(of: own, after: [1, 2, 3], by: speculation) > 0)
         for other in [
             nil, AdapterIdentity(name: "b", generation: 1), AdapterIdentity(name: "a", generation: 2),
         ] {
-            #expect(guesses(of: other, after: [1, 2, 3], by: &speculation) == 0)
+            #expect(guesses(of: other, after: [1, 2, 3], by: speculation) == 0)
         }
         speculation.forget(own)
-        #expect(guesses(of: own, after: [1, 2, 3], by: &speculation) == 0)
+        #expect(guesses(of: own, after: [1, 2, 3], by: speculation) == 0)
     }
 
     private func guesses(
-        of adapter: AdapterIdentity?, after prompt: [Int], by speculation: inout Speculation
+        of adapter: AdapterIdentity?, after prompt: [Int], by speculation: Speculation
     ) -> Int {
         let request = GenerationRequest(prompt: prompt, maximumTokens: 30)
         var sequence = request.running(
             on: pass.configuration, weights: model.weights, state: SequenceState(pass.geometry),
             limits: RunningSequence.Limits(context: 256, eosIDs: []), tokenizer: nil, width: { _ in 1 })
-        var repeats = Likelihood()
-        return speculation.guess(&sequence, of: adapter, own: &repeats, atMost: 15, besides: 1)
+        guard
+            let proposal = speculation.proposal(of: &sequence, by: adapter, own: Likelihood(), atMost: 15)
+        else { return 0 }
+        return speculation.counts(of: [proposal], making: 1, beside: 0, room: 15)[0]
     }
 
     @Test func theLongestLikenessWins() {
@@ -216,6 +218,9 @@ import Testing
         texts.add(text: [7, 8])
         #expect(texts.match(after: [1, 2, 3], atMost: 9, isOwn: false)?.tokens == [4])
         #expect(texts.match(after: [3, 4, 7], atMost: 9, isOwn: false) == nil)
+        // An end that is more like it says nothing, where another goes on.
+        texts.add(text: [9, 2, 3, 4, 5])
+        #expect(texts.match(after: [1, 2, 3, 4], atMost: 9, isOwn: false)?.tokens == [5])
     }
 
     @Test func aHistoryIsBounded() {
@@ -260,21 +265,44 @@ import Testing
 
     /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
     @Test func guessesMustPay() {
-        var cheap = StepPrice()
-        var dear = StepPrice()
-        for count in 1...20 {
-            cheap.record(rows: 1 + count % 4, seconds: 1 + 0.01 * Double(count % 4))
+        var cheap = Speculation(limit: 15)
+        var dear = Speculation(limit: 15)
+        for count in 1...64 {
+            cheap.record(rows: 1 + count % 16, seconds: 1 + 0.01 * Double(count % 16))
             dear.record(rows: 1 + count % 4, seconds: 1 + Double(count % 4))
         }
-        #expect(cheap.ofRow(besides: 1) < 0.05 && dear.ofRow(besides: 8) > 0.9)
-        var likely = Likelihood()
-        likely.record(SettledGuess(count: 9, accepted: 9, isOwn: true, isWrong: false))
-        #expect(
-            likely.count(at: cheap.ofRow(besides: 1)) > 15 && likely.count(at: dear.ofRow(besides: 8)) == 0)
-        var unlikely = Likelihood()
-        for _ in 0..<30 {
-            unlikely.record(SettledGuess(count: 1, accepted: 0, isOwn: true, isWrong: true))
+        #expect(cheap.price.ofRow(besides: 1) < 0.05 && dear.price.ofRow(besides: 8) > 0.9)
+        let guess = Guess(tokens: Array(0..<15), isOwn: true)
+        func count(_ likelihood: Double, by speculation: Speculation, making: Int) -> Int {
+            let proposal = Proposal(guess: guess, likelihood: likelihood)
+            return speculation.counts(of: [proposal], making: making, beside: 0, room: 99)[0]
         }
-        #expect(unlikely.count(at: 0.15) == 0)
+        #expect(count(0.99, by: cheap, making: 1) >= 12 && count(0.9, by: dear, making: 8) == 0)
+        #expect(count(0.01, by: Speculation(limit: 15), making: 1) == 0)
+    }
+
+    /// What is likely in one sequence goes before the second token of another, up to the rows where they get dear.
+    @Test func theLikeliestGuessesAreMade() {
+        var speculation = Speculation(limit: 15)
+        for rows in [4, 6, 8, 12, 16] {
+            for _ in 0..<10 { speculation.record(rows: rows, seconds: rows <= 8 ? 1 : Double(rows) / 8) }
+        }
+        func proposal(_ likelihood: Double, _ count: Int = 15) -> Proposal {
+            Proposal(guess: Guess(tokens: Array(0..<count), isOwn: true), likelihood: likelihood)
+        }
+        func counts(_ proposals: Proposal..., room: Int = 99) -> [Int] {
+            speculation.counts(of: proposals, making: 4, beside: 0, room: room)
+        }
+        #expect(counts(proposal(0.6), proposal(0.6), proposal(0.6), proposal(0.6)) == [1, 1, 1, 1])
+        #expect(counts(proposal(0.7), proposal(0.9)) == [1, 3])
+        #expect(counts(proposal(0.5), proposal(0.9, 1)) == [3, 1])
+        #expect(counts(proposal(0.5), proposal(0.9), room: 2) == [0, 2])
+    }
+}
+
+extension StepPrice {
+    /// In tokens of a step that makes so many.
+    fileprivate func ofRow(besides count: Int) -> Double {
+        curve.price(ofRowBeside: count, making: count, tokens: Double(count))
     }
 }

@@ -8,17 +8,27 @@ extension Batch {
         let able = shares.filter { index, count in
             running[index].rotation != nil && running[index].sequence.pendingTokens <= count
         }
-        var room = pass.chunk - shares.reduce(0) { $0 + $1.count }
-        var guessing: [Int] = []
+        let rows = shares.reduce(0) { $0 + $1.count }
+        let room = pass.chunk - rows
+        var proposals: [(index: Int, proposal: Proposal)] = []
         for (index, _) in able {
-            var own = running[index]
-            let rows = speculation.guess(
-                &own.sequence, of: own.adapter, own: &own.repeats, atMost: room, besides: able.count)
-            running[index] = own
-            room -= rows
-            if rows > 0 { guessing.append(index) }
+            let (adapter, repeats) = (running[index].adapter, running[index].repeats)
+            guard
+                let proposal = speculation.proposal(
+                    of: &running[index].sequence, by: adapter, own: repeats, atMost: room)
+            else { continue }
+            proposals.append((index, proposal))
         }
-        return guessing
+        let counts = speculation.counts(
+            of: proposals.map(\.proposal), making: able.count, beside: rows - able.count, room: room)
+        for ((index, proposal), count) in zip(proposals, counts) {
+            if count > 0 {
+                running[index].sequence.take(proposal.guess.first(count))
+            } else {
+                speculation.reject(proposal, of: running[index].adapter, own: &running[index].repeats)
+            }
+        }
+        return zip(proposals, counts).compactMap { $1 > 0 ? $0.index : nil }
     }
 
     mutating func settle(_ guessing: [Int]) {

@@ -48,10 +48,16 @@ package final class Generator {
         var repeats = Likelihood()
         while !sequence.isFinished {
             let isDecoding = sequence.isDecoding
-            if sequence.pendingTokens < pass.chunk {
-                _ = speculation.guess(
-                    &sequence, of: nil, own: &repeats, atMost: pass.chunk - sequence.pendingTokens, besides: 1
-                )
+            let room = pass.chunk - sequence.pendingTokens
+            if room > 0,
+                let proposal = speculation.proposal(of: &sequence, by: nil, own: repeats, atMost: room)
+            {
+                let count = speculation.counts(of: [proposal], making: 1, beside: 0, room: room)[0]
+                if count > 0 {
+                    sequence.take(proposal.guess.first(count))
+                } else {
+                    speculation.reject(proposal, of: nil, own: &repeats)
+                }
             }
             let parts = try sequence.nextParts(
                 atMost: pass.share(of: sequence.pendingTokens), on: pass)

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Guesses what sequences go on with, and learns from what became of it.
 ///
 /// A guess is computed together with the token before it, in one pass over the weights, and kept if it is what the model
@@ -44,32 +42,47 @@ struct Speculation {
     /// How likely a new sequence of an adapter is to repeat itself.
     func likelihood(of adapter: AdapterIdentity?) -> Likelihood { records[adapter]?.own ?? Likelihood() }
 
-    /// Lets a sequence guess the tokens behind its next ones, where that is likely to pay.
+    /// Lets sequences guess the tokens behind their next ones, where that is likely to pay: the likeliest guesses of all
+    /// first.
     /// - Parameters:
-    ///   - own: how likely it repeats itself.
-    ///   - most: rows that there is room for.
-    ///   - tokens: that the step makes without.
-    /// - Returns: the rows that were added.
-    mutating func guess(
-        _ sequence: inout any RunningRequest, of adapter: AdapterIdentity?, own: inout Likelihood,
-        atMost most: Int, besides tokens: Int
-    ) -> Int {
-        let most = min(most, limit)
-        guard most > 0 else { return 0 }
-        let price = min(1, Self.margin * price.ofRow(besides: tokens))
-        var record = records[adapter]
-        guard let guess = sequence.guess(atMost: most, others: record?.texts) else { return 0 }
-        let count = min(
-            guess.tokens.count,
-            guess.isOwn ? own.count(at: price) : record?.others.count(at: price) ?? 0)
-        if count == 0 {
-            // So that it is tried again some time.
-            if guess.isOwn { own.recover() } else { record?.others.recover() }
-            if let record { records[adapter] = record }
-            return 0
+    ///   - proposals: of sequences that make a token each in the step.
+    ///   - making: sequences that do so, with those that have nothing to guess.
+    ///   - others: rows of the step beside theirs.
+    ///   - room: rows that there may be more.
+    /// - Returns: how many tokens of each proposal to compute.
+    func counts(of proposals: [Proposal], making: Int, beside others: Int, room: Int) -> [Int] {
+        let curve = price.curve
+        var counts = proposals.map { _ in 0 }
+        // That the next token of each is right.
+        var chances = proposals.map(\.likelihood)
+        var (rows, tokens) = (making, Double(making))
+        while rows - making < room {
+            let open = counts.indices.filter { counts[$0] < proposals[$0].guess.tokens.count }
+            guard let best = open.max(by: { chances[$0] < chances[$1] }) else { break }
+            let price = curve.price(ofRowBeside: rows + others, making: rows, tokens: tokens)
+            guard chances[best] > min(1, Self.margin * price) else { break }
+            counts[best] += 1
+            rows += 1
+            tokens += chances[best]
+            chances[best] *= proposals[best].likelihood
         }
-        sequence.take(Guess(tokens: Array(guess.tokens.prefix(count)), isOwn: guess.isOwn))
-        return count
+        return counts
+    }
+
+    /// What a sequence could go on with.
+    /// - Parameter own: how likely it repeats itself.
+    func proposal(
+        of sequence: inout any RunningRequest, by adapter: AdapterIdentity?, own: Likelihood, atMost most: Int
+    ) -> Proposal? {
+        let record = records[adapter]
+        guard let guess = sequence.guess(atMost: min(most, limit), others: record?.texts) else { return nil }
+        let likelihood = guess.isOwn ? own : record?.others ?? Likelihood()
+        return Proposal(guess: guess, likelihood: likelihood.value)
+    }
+
+    /// Says that nothing of a proposal was computed, so that it is tried again some time.
+    mutating func reject(_ proposal: Proposal, of adapter: AdapterIdentity?, own: inout Likelihood) {
+        if proposal.guess.isOwn { own.recover() } else { records[adapter]?.others.recover() }
     }
 
     /// Learns what became of a guess.
@@ -112,6 +125,14 @@ struct Guess {
     let tokens: [Int]
     /// Whether they come from the text itself, and not from an earlier one.
     let isOwn: Bool
+
+    func first(_ count: Int) -> Guess { Guess(tokens: Array(tokens.prefix(count)), isOwn: isOwn) }
+}
+
+/// A guess that may be made, and how likely each of its tokens is right if those before it are.
+struct Proposal {
+    let guess: Guess
+    let likelihood: Double
 }
 
 /// What became of a guess.
@@ -127,7 +148,7 @@ struct SettledGuess {
 struct Likelihood {
     private static let weight = 0.15
     private static let recovery = 0.0005
-    private var value = 0.4
+    private(set) var value = 0.4
 
     mutating func record(_ guess: SettledGuess) {
         for _ in 0..<guess.accepted { value += Self.weight * (1 - value) }
@@ -135,11 +156,4 @@ struct Likelihood {
     }
 
     mutating func recover() { value += Self.recovery }
-
-    /// How many guesses are each likely enough.
-    func count(at price: Double) -> Int {
-        guard value > price else { return 0 }
-        // The logarithm of a value near 1 is near 0.
-        return Int(min(64, log(price) / log(min(value, 0.999))))
-    }
 }

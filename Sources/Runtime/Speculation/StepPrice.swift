@@ -1,22 +1,18 @@
-/// What the steps of late took, by their rows: so much however many there are, and so much for each.
+/// What the steps of late took, by their rows: a line from one measured number of rows to the next.
 ///
 /// A machine that other work shares makes some steps several times as long, so that what counts of each number of rows are
 /// its shorter steps; and as a few of those say little, what is assumed stays a part of the estimate.
 struct StepPrice {
-    /// Of a row, where nothing else is known.
-    private static let assumed = 0.15
-    /// How much that counts: as the spread of the rows of measured steps does.
-    private static let assumedSpread = 0.3
-    /// Most rows of a step with guesses that counts, for each without.
-    private static let reach = 16.0
+    /// Of a row, in steps with the fewest rows, where nothing else is known; so many steps would say as much.
+    private static let (assumed, assumedSteps) = (0.15, 1.0)
+    /// Numbers of rows, up to each of which steps count as alike: the kernels take some as long as the next larger.
+    private static let bounds = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 
-    /// Steps of about as many rows: of 1, 2, 3 to 4, 5 to 8 and so on.
+    /// Steps of about as many rows.
     private struct Class {
-        var steps = 0
+        var steps = 0.0
         var rows = 0.0
         var seconds = 0.0
-
-        var weight: Double { Double(min(steps, 8)) / 8 }
 
         mutating func record(rows count: Double, seconds time: Double) {
             steps += 1
@@ -29,33 +25,65 @@ struct StepPrice {
         }
     }
 
-    private var classes: [Class] = []
+    private var classes = [Class](repeating: Class(), count: bounds.count + 1)
 
     mutating func record(rows count: Int, seconds time: Double) {
-        let index = Int.bitWidth - max(0, count - 1).leadingZeroBitCount
-        while classes.count <= index { classes.append(Class()) }
+        // A step that has nothing to compute says nothing.
+        guard count > 0 else { return }
+        let index = Self.bounds.firstIndex { count <= $0 } ?? Self.bounds.count
         classes[index].record(rows: Double(count), seconds: time)
     }
 
-    /// What a further row costs, in tokens of a step that makes `count`: how likely a guess must be to pay.
-    func ofRow(besides count: Int) -> Double {
-        let all = classes.filter { $0.steps > 0 }
-        // Few rows cost little, as a step waits for the weights anyway; of more, each costs its arithmetic, most of all
-        // in the steps of prompts: what counts are those that guesses could make of this one.
-        let near = all.filter { (0.75 * Double(count)...Self.reach * Double(count)).contains($0.rows) }
-        let wider = all.filter { $0.rows > 0.75 * Double(count) }
-        let known = [near, wider, all].first { !$0.isEmpty } ?? []
-        guard let least = known.first else { return Self.assumed }
-        let weight = known.reduce(0) { $0 + $1.weight }
-        let rows = known.reduce(0) { $0 + $1.weight * $1.rows } / weight
-        let seconds = known.reduce(0) { $0 + $1.weight * $1.seconds } / weight
-        let spread = known.reduce(0) { $0 + $1.weight * ($1.rows - rows) * ($1.rows - rows) }
-        let product = known.reduce(0) { $0 + $1.weight * ($1.rows - rows) * ($1.seconds - seconds) }
-        // A line through the means, with a slope between that of the steps and what is assumed.
-        let assumed = Self.assumed * least.seconds / least.rows
-        let each = (product + Self.assumedSpread * assumed) / (spread + Self.assumedSpread)
-        let whole = seconds + each * (Double(count) - rows)
-        guard each.isFinite, whole > 0 else { return Self.assumed }
-        return min(1, max(0.02, each * Double(count) / whole))
+    var curve: StepCurve {
+        let known = classes.filter { $0.steps > 0 && $0.seconds > 0 }
+        guard let first = known.first else { return StepCurve(points: [], assumed: Self.assumed) }
+        let assumed = Self.assumed * first.seconds / first.rows
+        var points = [(rows: first.rows, seconds: first.seconds)]
+        for next in known.dropFirst() {
+            guard let last = points.last, next.rows > last.rows else { continue }
+            let expected = last.seconds + assumed * (next.rows - last.rows)
+            let weight = next.steps / (next.steps + Self.assumedSteps)
+            points.append((next.rows, max(last.seconds, expected + weight * (next.seconds - expected))))
+        }
+        return StepCurve(points: points, assumed: assumed)
+    }
+}
+
+/// The time of a step as a function of its rows.
+struct StepCurve {
+    /// Ascending; none if no step is known.
+    fileprivate let points: [(rows: Double, seconds: Double)]
+    /// Seconds of a row where nothing is known; without any step, that part of one.
+    fileprivate let assumed: Double
+
+    fileprivate init(points: [(rows: Double, seconds: Double)], assumed: Double) {
+        self.points = points
+        self.assumed = assumed
+    }
+
+    /// What one row more costs beside `rows`, in tokens of a step of `making` rows that makes `tokens`: how likely a guess
+    /// must be to pay.
+    func price(ofRowBeside rows: Int, making: Int, tokens: Double) -> Double {
+        guard !points.isEmpty else { return assumed * tokens / Double(making) }
+        let each = seconds(Double(rows + 1)) - seconds(Double(rows))
+        return min(1, max(0.02, each * tokens / seconds(Double(making))))
+    }
+
+    /// Beyond the last point rows cost no less than before it; below the first what is assumed.
+    private func seconds(_ rows: Double) -> Double {
+        let next = points.firstIndex { $0.rows >= rows } ?? points.count
+        guard next > 0 else {
+            return max(points[0].seconds / 2, points[0].seconds - assumed * (points[0].rows - rows))
+        }
+        let last = points[next - 1]
+        if next < points.count { return last.seconds + slope(to: next) * (rows - last.rows) }
+        return last.seconds + max(assumed, slope(to: next - 1)) * (rows - last.rows)
+    }
+
+    /// Seconds of a row between a point and the one before it.
+    private func slope(to index: Int) -> Double {
+        guard index > 0 else { return 0 }
+        let (last, next) = (points[index - 1], points[index])
+        return (next.seconds - last.seconds) / (next.rows - last.rows)
     }
 }

@@ -57,8 +57,8 @@ struct TokenHistory {
         var best: (place: Int, length: Int)?
         var place = places[Self.key(recent)] ?? -1
         for _ in 0..<Self.mostPlaces where place >= 0 {
-            // Nothing follows at the end.
-            if place < tokens.count {
+            // Nothing follows at the end of a text; of this one, what it has of itself.
+            if place < tokens.count, tokens[place] != Self.border {
                 let length = alike(before: place, text)
                 if length >= Self.order, length > best?.length ?? 0 { best = (place, length) }
             }
