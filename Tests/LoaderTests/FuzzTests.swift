@@ -27,11 +27,13 @@ import Testing
     }
 
     /// Flips one to three bits or bytes a round; returns how many files were still accepted.
-    private func fuzz(_ sound: [UInt8], seed: UInt64, _ parse: ([UInt8]) throws -> Void) throws -> Int {
+    private func fuzz(
+        _ sound: [UInt8], seed: UInt64, rounds: Int = Self.rounds, _ parse: ([UInt8]) throws -> Void
+    ) throws -> Int {
         try parse(sound)
         var generator = Generator(state: seed)
         var accepted = 0
-        for _ in 0..<Self.rounds {
+        for _ in 0..<rounds {
             var bytes = sound
             for _ in 0...Int(generator.next() % 3) {
                 let random = generator.next()
@@ -86,6 +88,28 @@ import Testing
             _ = try TokenizerFiles.load(files)?.encode("ab c<t>", addingSpecialTokens: true)
         }
         #expect((1..<Self.rounds).contains(accepted))
+    }
+
+    /// The header and the blocks of a matrix of each type, which share the rounds.
+    @Test(arguments: BlockFormat.all.map(\.name)) func blocks(type: String) throws {
+        let format = try #require(BlockFormat.all.first { $0.name == type })
+        let (height, columns) = (3, 256)
+        var builder = GGUFBuilder()
+        builder["llama.embedding_length"] = .u32(256)
+        builder.tensors = [.init("token_embd.weight", [height, columns])]
+        builder[tensor: "token_embd.weight"].type = format.id
+        builder[tensor: "token_embd.weight"].bytes = (0..<height * format.byteCount(ofRow: columns)).map {
+            UInt8(truncatingIfNeeded: $0 * 7)
+        }
+        let compute = try Compute(threads: 1)
+        let rounds = Self.rounds / BlockFormat.all.count
+        let accepted = try fuzz(builder.bytes, seed: 8, rounds: rounds) { bytes in
+            let files = ModelFiles.gguf(try GGUFModel(bytes: bytes, path: "m.gguf"))
+            guard let blocks = try Checkpoint(files).blocks("model.embed_tokens.weight") else { return }
+            let source = try BlockWeights(blocks, rows: height, columns: columns)
+            for format in [.f32, source.nativeFormat] { _ = try source.packed(as: format, on: compute) }
+        }
+        #expect((1..<rounds).contains(accepted))
     }
 
     /// Its part of `config.json` and the tensors of one matrix, one behind the other.

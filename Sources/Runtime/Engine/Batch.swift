@@ -179,6 +179,8 @@ struct Batch {
     /// Computes the next tokens of every sequence.
     /// - Returns: the requests that are done.
     mutating func step() -> [Ended] {
+        // With all that a step does beside its rows, which guesses save, too.
+        let start = ContinuousClock.now
         makeRoomForStep()
         beginFarther()
         // Of which sequence each part is, and which of its parts.
@@ -194,7 +196,6 @@ struct Batch {
             } catch { running[index].failure = EngineError(error) }
         }
         let isDecoding = shares.allSatisfy { running[$0.index].sequence.isDecoding }
-        let start = ContinuousClock.now
         do {
             try pass.step(parts) { part, token, logits in
                 accept(logits, running: places[part].index, part: places[part].part, token: token)
@@ -202,13 +203,13 @@ struct Batch {
         } catch {
             for place in places { running[place.index].failure = EngineError(error) }
         }
+        settle(guessing)
+        shareComputed()
         if isDecoding {
             speculation.record(
                 rows: parts.reduce(0) { $0 + $1.tokens.count }, seconds: (ContinuousClock.now - start).seconds
             )
         }
-        settle(guessing)
-        shareComputed()
         return end(isCancelled: false) { $0.sequence.isFinished || $0.failure != nil }
     }
 

@@ -1,10 +1,10 @@
-/// What the steps of late took, by their rows: a line from one measured number of rows to the next.
+/// What the steps of late took, by their rows: lines between measured numbers of rows, below which none lies.
 ///
 /// A machine that other work shares makes some steps several times as long, so that what counts of each number of rows are
 /// its shorter steps; and as a few of those say little, what is assumed stays a part of the estimate.
 struct StepPrice {
     /// Of a row, in steps with the fewest rows, where nothing else is known; so many steps would say as much.
-    private static let (assumed, assumedSteps) = (0.15, 1.0)
+    private static let (assumed, assumedSteps) = (0.15, 4.0)
     /// Numbers of rows, up to each of which steps count as alike: the kernels take some as long as the next larger.
     private static let bounds = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 
@@ -38,12 +38,23 @@ struct StepPrice {
         let known = classes.filter { $0.steps > 0 && $0.seconds > 0 }
         guard let first = known.first else { return StepCurve(points: [], assumed: Self.assumed) }
         let assumed = Self.assumed * first.seconds / first.rows
-        var points = [(rows: first.rows, seconds: first.seconds)]
+        typealias Point = (rows: Double, seconds: Double)
+        func slope(_ from: Point, _ to: Point) -> Double {
+            (to.seconds - from.seconds) / (to.rows - from.rows)
+        }
+        var points: [Point] = [(first.rows, first.seconds)]
         for next in known.dropFirst() {
             guard let last = points.last, next.rows > last.rows else { continue }
             let expected = last.seconds + assumed * (next.rows - last.rows)
             let weight = next.steps / (next.steps + Self.assumedSteps)
-            points.append((next.rows, max(last.seconds, expected + weight * (next.seconds - expected))))
+            let point = (next.rows, max(last.seconds, expected + weight * (next.seconds - expected)))
+            // What lies above the line between its neighbours was a slow step, or a row that more follow at no cost.
+            while points.count > 1, let last = points.last,
+                slope(points[points.count - 2], last) > slope(last, point)
+            {
+                points.removeLast()
+            }
+            points.append(point)
         }
         return StepCurve(points: points, assumed: assumed)
     }

@@ -19,7 +19,7 @@ package struct BaseChoice: Equatable, Sendable {
         if let given {
             self.init(path: try places.base(given), reason: try places.remark(onBase: given))
         } else if adapters.isEmpty {
-            guard let demo else { throw Self.problem("give one, or set DORA_MODEL; no demo model was found") }
+            guard let demo else { throw Self.problem("give one, or set DORA_MODEL") }
             self.init(path: demo, reason: "the demo model, as neither a model nor an adapter was given")
         } else {
             let named = try adapters.map { try NamedBase(adapter: $0) }
