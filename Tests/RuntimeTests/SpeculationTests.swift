@@ -236,7 +236,7 @@ import Testing
         for _ in 0..<50 { price.record(rows: 1, seconds: 1) }
         price.record(rows: 9, seconds: 4)
         #expect(price.ofRow(besides: 1) < 0.5)
-        for _ in 0..<4 { price.record(rows: 9, seconds: 1.2) }
+        for _ in 0..<8 { price.record(rows: 9, seconds: 1.2) }
         #expect(price.ofRow(besides: 1) < 0.1)
         for _ in 0..<50 { price.record(rows: 1, seconds: 0.9) }
         price.record(rows: 9, seconds: 50)
