@@ -155,5 +155,6 @@ struct Likelihood {
         if guess.isWrong { value -= Self.weight * value }
     }
 
-    mutating func recover() { value += Self.recovery }
+    /// Nothing is certain: a row that costs a whole token is never worth a guess.
+    mutating func recover() { value = min(value + Self.recovery, 0.999) }
 }
