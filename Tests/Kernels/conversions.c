@@ -106,10 +106,12 @@ static void quantize_at(const dk_kernels *k, const float *x, int tokens, int col
     const int blocks = (columns + DK_BLOCK - 1) / DK_BLOCK;
     const size_t count = (size_t)(tokens * blocks);
     const dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = blocks * DK_BLOCK,
-                              .threshold = threshold, .floats = x, .codes = poisoned(4 * count * DK_BLOCK),
-                              .offsets = poisoned(6 * sizeof(int32_t) * count),
-                              .quarters = poisoned(8 * sizeof(int32_t) * count), .scales = poisoned(4 * count),
-                              .sums = poisoned(4 * count), .shifts = poisoned(8 * count),
+                              .threshold = threshold, .floats = x,
+                              .codes = poisoned(4 * count * DK_BLOCK + DK_BEHIND),
+                              .offsets = poisoned(6 * sizeof(int32_t) * count + DK_BEHIND),
+                              .quarters = poisoned(8 * sizeof(int32_t) * count + DK_BEHIND),
+                              .scales = poisoned(4 * count + DK_BEHIND), .sums = poisoned(4 * count + DK_BEHIND),
+                              .shifts = poisoned(8 * count + DK_BEHIND),
                               .terms = poisoned(sizeof(dk_terms) * (size_t)blocks)};
     k->quantize(&a, 0);
     record_floats(a.scales, (int64_t)count, "quantize %d x %d at %g, %s: scales", tokens, columns, (double)threshold,
