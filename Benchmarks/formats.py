@@ -6,8 +6,9 @@
 
 FOLDER holds a Llama of one safetensors file in floats (or LLM.int8, as the bundled one) with its tokenizer. Each format is
 written into a temporary folder by its own library, with groups of 64, and run on a text: KL is that of the default path from
-F32 on the weights that the file decodes to. Rows of widths that 256 does not divide cannot have K
-blocks: they get what llama.cpp's quantizer falls back to.
+F32 on the weights that the file decodes to. Rows of widths that 256 does not divide cannot have K blocks: they get what
+llama.cpp's quantizer falls back to. With --same-v the checkpoints of libraries get a second row, LLM.int8 quantized from what
+they decode to, which tells what a format costs from how easily its V is moved.
 
 Needs what Tests/Fixtures/make/README.md lists: QUANTIZERS names the folder of the libraries.
 """
@@ -97,6 +98,12 @@ class Model:
             tensors.update({f"{module}.{inner}": tensor.detach().clone().contiguous() for inner, tensor in parts.items()})
         self.write(to, tensors, quantization)
 
+    def decoded(self, to, quantized):
+        """The same V as a checkpoint that is not quantized."""
+        dense, linear = quantized_bases.dense_weights(quantized)
+        kept = {name: value if name.removesuffix(".weight") in linear else value.half() for name, value in dense.items()}
+        self.write(to, {name: value.contiguous() for name, value in kept.items()})
+
     def gguf(self, file, kind):
         """Linear layers and the head in one type, the embedding in F16 unless it is the head."""
         config = self.config
@@ -160,6 +167,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "models/base")
     parser.add_argument("--formats", default=".", help="a regular expression of those to measure")
+    parser.add_argument("--same-v", action="store_true", help="also LLM.int8 of each V")
     parser.add_argument("--text", type=Path, default=ROOT / "models/evaluation/general.txt", help="%(default)s")
     parser.add_argument("--bin", type=Path, default=ROOT / ".build" / os.environ.get("CONFIGURATION", "release"))
     options = parser.parse_args()
@@ -183,6 +191,10 @@ def main():
                 continue
             model.quantized(scratch / "quantized", pack, quantization)
             measured(options, name, scratch / "quantized")
+            if options.same_v:
+                model.decoded(scratch / "decoded", scratch / "quantized")
+                measured(options, "the same V", scratch / "decoded", "--quantize", "int8")
+                shutil.rmtree(scratch / "decoded")
             shutil.rmtree(scratch / "quantized")
     print(f"\n{found['tokens']} tokens; entropy of F32 {found['entropy']:.1f} nats")
 
