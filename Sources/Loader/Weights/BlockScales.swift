@@ -35,6 +35,9 @@ package enum BlockScales: Sendable {
             self.offset = offset
         }
 
+        /// As they are stored.
+        func codes(of blocks: Range<Int>) -> [UInt8] { codes.withBytes { Array($0[blocks]) } }
+
         /// A group's at a time.
         fileprivate func values(of blocks: Range<Int>) -> [Float] {
             [Float](unsafeUninitializedCapacity: blocks.count) { out, count in

@@ -77,31 +77,51 @@ package struct FourBitWeights: WeightSource {
         }
         let range = rowRange(ofTile: tile)
         let wanted = range.lowerBound * columns..<range.upperBound * columns
-        let blocks = PackedMatrix.tileRows * columns / Self.kernelBlock
-        var packedScales = [Float](repeating: 0, count: blocks)
-        var packedIndices = [UInt8](repeating: 0, count: PackedMatrix.tileRows * columns)
-        readBlocks(of: wanted, on: compute) { elements, indices, scale in
-            let first = elements.lowerBound - wanted.lowerBound
-            packedIndices.withUnsafeMutableBufferPointer { all in
-                _ = UnsafeMutableBufferPointer(rebasing: all[first..<first + elements.count])
-                    .update(fromContentsOf: UnsafeBufferPointer(start: indices, count: elements.count))
-            }
-            for block in first / Self.kernelBlock..<(first + elements.count) / Self.kernelBlock {
-                packedScales[block] = scale
-            }
-        }
-        guard case .nested(let nested) = scales, case .q4Nested = builder.format else {
-            builder.store(tile: tile, codes: packedIndices, scales: packedScales)
-            return
-        }
-        var scaleCodes = [UInt8](repeating: 0, count: blocks)
-        nested.codes.withBytes { codes in
-            let first = wanted.lowerBound / Self.kernelBlock
-            for block in 0..<wanted.count / Self.kernelBlock {
-                scaleCodes[block] = codes[(first + block) * Self.kernelBlock / blockSize]
+        let all = PackedMatrix.tileRows * columns
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: all) { codes in
+            guard let buffer = codes.baseAddress else { return }
+            (buffer + wanted.count).initialize(repeating: 0, count: all - wanted.count)
+            let maxima = copyIndices(of: wanted, into: buffer, on: compute)
+            if case .nested(let nested) = scales, case .q4Nested = builder.format {
+                builder.store(
+                    tile: tile, codes: buffer, scales: kernelScales(of: wanted) { nested.codes(of: $0) })
+            } else {
+                builder.store(
+                    tile: tile, codes: buffer,
+                    scales: kernelScales(of: wanted) { scales.values(of: $0) ?? maxima })
             }
         }
-        builder.store(tile: tile, codes: packedIndices, scales: scaleCodes)
+    }
+
+    /// Copies the indices of elements; answers the largest magnitudes of their blocks if they are computed.
+    private func copyIndices(
+        of wanted: Range<Int>, into out: UnsafeMutablePointer<UInt8>, on compute: Compute
+    ) -> [Float] {
+        if case .stored(let packed) = indices {
+            packed.withBytes { Self.unpack($0, elements: wanted, into: out) }
+            return []
+        }
+        var maxima: [Float] = []
+        readBlocks(of: wanted, on: compute) { elements, indices, maximum in
+            (out + (elements.lowerBound - wanted.lowerBound)).update(from: indices, count: elements.count)
+            maxima.append(maximum)
+        }
+        return maxima
+    }
+
+    /// The scales of a tile's kernel blocks, `[16, columns / 64]`, zero in rows that do not exist.
+    /// - Parameter values: those of the checkpoint's blocks, which may have several of the kernels' and straddle rows.
+    private func kernelScales<Scale: Numeric>(of elements: Range<Int>, values: (Range<Int>) -> [Scale]) -> [Scale] {
+        let count = PackedMatrix.tileRows * columns / Self.kernelBlock
+        guard !elements.isEmpty else { return [Scale](repeating: 0, count: count) }
+        let blocks = elements.lowerBound / blockSize..<(elements.upperBound - 1) / blockSize + 1
+        let values = values(blocks)
+        if blockSize == Self.kernelBlock && values.count == count { return values }
+        let first = elements.lowerBound / Self.kernelBlock
+        let own = elements.count / Self.kernelBlock
+        return (0..<count).map {
+            $0 < own ? values[(first + $0) * Self.kernelBlock / blockSize - blocks.lowerBound] : 0
+        }
     }
 
     package func dropPages(rows: Range<Int>) {
