@@ -47,15 +47,15 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
 
 
-def streams(path, count, adapters, requests=3, length=128, new=32, disturb=None):
-    """Times to first token and between tokens (s), `count` clients at once."""
+def streams(path, count, adapters, requests=3, length=128, new=32, disturb=None, base=0):
+    """Times to first token and between tokens (s), `count` clients at once; prompts are seeded from `base` on."""
     first, between, lock = [], [], threading.Lock()
 
     def run(number):
         client = Client(path)
         for turn in range(requests):
             start = last = time.perf_counter()
-            client.send(id=1, token_ids=prompt(number * 50 + turn, length), adapter=adapters[number % len(adapters)],
+            client.send(id=1, token_ids=prompt(base + number * 50 + turn, length), adapter=adapters[number % len(adapters)],
                         max_tokens=new, ignore_eos=True, stream=True)
             gaps = []
             while True:

@@ -111,7 +111,9 @@ package struct FourBitWeights: WeightSource {
 
     /// The scales of a tile's kernel blocks, `[16, columns / 64]`, zero in rows that do not exist.
     /// - Parameter values: those of the checkpoint's blocks, which may have several of the kernels' and straddle rows.
-    private func kernelScales<Scale: Numeric>(of elements: Range<Int>, values: (Range<Int>) -> [Scale]) -> [Scale] {
+    private func kernelScales<Scale: Numeric>(
+        of elements: Range<Int>, values: (Range<Int>) -> [Scale]
+    ) -> [Scale] {
         let count = PackedMatrix.tileRows * columns / Self.kernelBlock
         guard !elements.isEmpty else { return [Scale](repeating: 0, count: count) }
         let blocks = elements.lowerBound / blockSize..<(elements.upperBound - 1) / blockSize + 1
