@@ -263,6 +263,20 @@ import Testing
         #expect(price.ofRow(besides: 4) < 0.2)
     }
 
+    /// Beside one sequence that decodes fewer tokens of a prompt are taken in than beside eight, which wait longer anyway.
+    @Test func promptsTakeInWhatOthersCanWaitFor() {
+        var price = StepPrice()
+        for rows in [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96] {
+            for _ in 0..<20 { price.record(rows: rows, seconds: 10 + Double(rows)) }
+        }
+        let curve = price.curve
+        #expect((18...22).contains(curve.rows(addedTo: 1, within: 3, atMost: 64)))
+        #expect((32...36).contains(curve.rows(addedTo: 8, within: 3, atMost: 64)))
+        #expect(curve.rows(addedTo: 8, within: 3, atMost: 20) == 20)
+        #expect(curve.rows(addedTo: 8, within: 1, atMost: 64) == 0)
+        #expect(StepPrice().curve.rows(addedTo: 8, within: 3, atMost: 64) == 64)
+    }
+
     /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
     @Test func guessesMustPay() {
         var cheap = Speculation(limit: 15)

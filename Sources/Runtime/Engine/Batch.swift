@@ -72,6 +72,8 @@ struct Batch {
     private var admissions = 0
     var prefixes: PrefixCache
     var speculation: Speculation
+    /// Of steps in which a sequence decodes, with the prompts beside it.
+    private(set) var price = StepPrice()
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
 
@@ -195,7 +197,7 @@ struct Batch {
                 parts += own
             } catch { running[index].failure = EngineError(error) }
         }
-        let isDecoding = shares.allSatisfy { running[$0.index].sequence.isDecoding }
+        let decoding = shares.count { running[$0.index].sequence.isDecoding }
         do {
             try pass.step(parts) { part, token, logits in
                 accept(logits, running: places[part].index, part: places[part].part, token: token)
@@ -205,11 +207,10 @@ struct Batch {
         }
         settle(guessing)
         shareComputed()
-        if isDecoding {
-            speculation.record(
-                rows: parts.reduce(0) { $0 + $1.tokens.count }, seconds: (ContinuousClock.now - start).seconds
-            )
-        }
+        let rows = parts.reduce(0) { $0 + $1.tokens.count }
+        let seconds = (ContinuousClock.now - start).seconds
+        if decoding > 0 { price.record(rows: rows, seconds: seconds) }
+        if decoding == shares.count { speculation.record(rows: rows, seconds: seconds) }
         return end(isCancelled: false) { $0.sequence.isFinished || $0.failure != nil }
     }
 

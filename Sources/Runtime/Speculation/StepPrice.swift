@@ -80,6 +80,15 @@ struct StepCurve {
         return min(1, max(0.02, each * tokens / seconds(Double(making))))
     }
 
+    /// How many rows a step may have beside some for it to take at most `factor` times as long; `most` if no step is known.
+    func rows(addedTo rows: Int, within factor: Double, atMost most: Int) -> Int {
+        guard !points.isEmpty else { return most }
+        let longest = factor * seconds(Double(rows))
+        var added = 0
+        while added < most, seconds(Double(rows + added + 1)) <= longest { added += 1 }
+        return added
+    }
+
     /// Beyond the last point rows cost no less than before it; below the first what is assumed.
     private func seconds(_ rows: Double) -> Double {
         let next = points.firstIndex { $0.rows >= rows } ?? points.count
