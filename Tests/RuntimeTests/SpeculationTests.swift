@@ -277,6 +277,29 @@ import Testing
         #expect(StepPrice().curve.rows(addedTo: 8, within: 3, atMost: 64) == 64)
     }
 
+    /// What a step takes in beside a sequence that decodes follows from what its rows cost.
+    @Test(arguments: [(0.001, 66), (1, 8)])
+    func aStepTakesInWhatOthersCanWaitFor(row: Double, room: Int) throws {
+        var batch = Batch(pass: pass, context: 256, maximumSequences: 16, bytes: 1 << 28, guesses: 0)
+        for (serial, length) in [4, 200].enumerated() {
+            let work = EngineRequest.Work.generate(
+                GenerationRequest(
+                    prompt: Array(repeating: 5, count: length), maximumTokens: 9, ignoresEOS: true))
+            let waiting = EngineLoop.Waiting(
+                request: EngineRequest(
+                    key: RequestKey(connection: 0, serial: serial), adapter: .base, work: work,
+                    streams: false, report: { _ in }), adapter: nil, arrival: .now)
+            let isIn = batch.admit(waiting, work, by: model)
+            try #require(isIn)
+            if serial == 0 { _ = batch.step() }
+        }
+        batch.price = StepPrice()
+        for rows in [1, 2, 4, 8, 16, 32, 64, 128] {
+            for _ in 0..<50 { batch.price.record(rows: rows, seconds: 1 + row * Double(rows)) }
+        }
+        #expect(batch.shares().map(\.count) == [1, room])
+    }
+
     /// Where a row is nearly free many are guessed, where it costs as much as a token only what is all but sure.
     @Test func guessesMustPay() {
         var cheap = Speculation(limit: 15)

@@ -73,7 +73,7 @@ struct Batch {
     var prefixes: PrefixCache
     var speculation: Speculation
     /// Of steps in which a sequence decodes, with the prompts beside it.
-    private(set) var price = StepPrice()
+    var price = StepPrice()
     private(set) var firstTokenSeconds = Histogram()
     private(set) var tokenSeconds = Histogram()
 
