@@ -62,6 +62,7 @@ extension Activations {
         let inputs = try products.map { (product) throws(ComputeError) in
             let input = try rows(in: product.matrix.inputOrder, on: compute)
             if product.matrix.format.wantsQuarters { try input.wantQuarters() }
+            if !product.matrix.format.isQuantized { try input.wantPanels() }
             return input
         }
         var placed: [Placed] = []
@@ -91,14 +92,20 @@ extension Activations {
         }
     }
 
-    /// Puts the rows into blocks of integers, if a matrix wants them, and multiplies them by the first factors.
+    /// Puts the rows into blocks of integers or side by side, as the matrices want them, and multiplies them by the
+    /// first factors.
     private func prepare(
         _ products: [Product], _ inputs: [Activations], _ placed: UnsafeBufferPointer<Placed>,
         into reduced: UnsafeMutablePointer<Float>?, on compute: Compute
     ) {
         var groups = 0
-        for (product, input) in zip(products, inputs) where product.matrix.format.isQuantized {
-            if input === self { groups += takeUnquantized() } else { input.quantize(on: compute) }
+        var panels = 0
+        for (product, input) in zip(products, inputs) {
+            guard input === self else {
+                input.prepare(for: product.matrix, on: compute)
+                continue
+            }
+            if product.matrix.format.isQuantized { groups += takeUnquantized() } else { panels += takeApart() }
         }
         var reductions: [Reduction] = []
         for (index, addition) in placed.enumerated() {
@@ -111,15 +118,20 @@ extension Activations {
                 }
             }
         }
-        guard groups + reductions.count > 0 else { return }
+        let prepared = groups + panels
+        guard prepared + reductions.count > 0 else { return }
         withUnsafePointer(to: view) { view in
             reductions.withUnsafeBufferPointer { reductions in
-                compute.parallel(groups + reductions.count) { task in
+                compute.parallel(prepared + reductions.count) { task in
                     if task < groups {
                         compute.kernels.pointee.quantize(view, Int64(task))
                         return
                     }
-                    let reduction = reductions[task - groups]
+                    if task < prepared {
+                        compute.kernels.pointee.interleave(view, Int64(task - groups))
+                        return
+                    }
+                    let reduction = reductions[task - prepared]
                     guard let reduced, let from = placed.baseAddress.map({ $0 + reduction.addition }) else {
                         return
                     }
@@ -135,12 +147,14 @@ extension Activations {
         }
     }
 
-    /// Puts the rows into blocks of integers by themselves.
-    private func quantize(on compute: Compute) {
-        let groups = takeUnquantized()
+    /// Puts the rows into blocks of integers or side by side by themselves.
+    private func prepare(for matrix: PackedMatrix, on compute: Compute) {
+        let isQuantized = matrix.format.isQuantized
+        let groups = isQuantized ? takeUnquantized() : takeApart()
         guard groups > 0 else { return }
+        let kernels = compute.kernels.pointee
         withUnsafePointer(to: view) { view in
-            compute.parallel(groups) { compute.kernels.pointee.quantize(view, Int64($0)) }
+            compute.parallel(groups) { (isQuantized ? kernels.quantize : kernels.interleave)?(view, Int64($0)) }
         }
     }
 

@@ -14,6 +14,9 @@ package final class Activations {
     /// Sums of sixteen codes each, which only some formats ask for.
     private var quarters: AlignedMemory?
     private var hasQuarters = false
+    /// The floats side by side, which only matrices of floats ask for.
+    private var panels: AlignedMemory?
+    private var isInterleaved = false
     private let scales: AlignedMemory
     private let sums: AlignedMemory
     private let shifts: AlignedMemory
@@ -57,6 +60,7 @@ package final class Activations {
         self.tokens = tokens
         isQuantized = false
         hasQuarters = false
+        isInterleaved = false
         arrangedCount = 0
     }
 
@@ -69,6 +73,12 @@ package final class Activations {
         }
         hasQuarters = true
         isQuantized = false
+    }
+
+    /// Says that matrices of floats are to be multiplied by.
+    func wantPanels() throws(ComputeError) {
+        guard panels == nil, tokens > 1 else { return }
+        panels = try AlignedMemory(byteCount: capacity * columns * 4 + Int(DK_BEHIND))
     }
 
     /// These rows with their inputs in an order: found, or made in the place of one of the last step's.
@@ -97,6 +107,8 @@ package final class Activations {
         view.padded_columns = Int64(paddedColumns)
         view.threshold = threshold
         view.floats = UnsafePointer(floats)
+        // A token by itself lies side by side already.
+        view.panels = tokens == 1 ? floats : panels?.pointer.assumingMemoryBound(to: Float.self)
         view.codes = codes.pointer
         view.offsets = offsets.pointer.assumingMemoryBound(to: Int32.self)
         view.quarters = hasQuarters ? quarters?.pointer.assumingMemoryBound(to: Int32.self) : nil
@@ -107,9 +119,17 @@ package final class Activations {
         return view
     }
 
+    private var groups: Int { tokens.roundedUp(to: DK_GROUP) / DK_GROUP }
+
     /// Groups of tokens that are still to be put into blocks of integers; none once they have been.
     func takeUnquantized() -> Int {
         defer { isQuantized = true }
-        return isQuantized ? 0 : tokens.roundedUp(to: DK_GROUP) / DK_GROUP
+        return isQuantized ? 0 : groups
+    }
+
+    /// Groups of tokens whose floats are still to be put side by side.
+    func takeApart() -> Int {
+        defer { isInterleaved = true }
+        return isInterleaved || tokens == 1 ? 0 : groups
     }
 }

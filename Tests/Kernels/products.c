@@ -225,7 +225,12 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     const size_t count = (size_t)(tokens * blocks);
     dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .threshold = threshold,
                         .floats = x};
-    if (m->view.format >= DK_Q8) { // the float formats must do without
+    const int64_t floats = tokens * columns;
+    if (m->view.format < DK_Q8) { // must do without the codes
+        a.panels = poisoned(sizeof(float) * (size_t)floats + DK_BEHIND);
+        for (int64_t group = 0; group < groups; group++) k->interleave(&a, group);
+        record_floats(a.panels, floats, "panels %d x %d, %s", (int)tokens, (int)columns, what);
+    } else {
         a.codes = poisoned(4 * count * DK_BLOCK + DK_BEHIND);
         a.offsets = poisoned(6 * count * sizeof *a.offsets + DK_BEHIND);
         a.quarters = poisoned(8 * count * sizeof *a.quarters + DK_BEHIND);
@@ -247,7 +252,7 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     k->multiply(&m->view, &a, m->tiles / 2, m->tiles, out, stride);
     record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens at %g, %s", m->name,
                   (int)m->view.rows, (int)columns, (int)tokens, (double)threshold, what);
-    free(a.codes), free(a.offsets), free(a.quarters), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
+    free(a.panels), free(a.codes), free(a.offsets), free(a.quarters), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
     free(out);
 }
 

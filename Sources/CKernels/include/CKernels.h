@@ -87,6 +87,9 @@ typedef struct {
     // for none.
     float threshold;
     const float *floats; // [token][columns]
+    // [group][input][tokens of the group]: the floats once more, side by side for matrices of floats. NULL where there is
+    // none. DK_BEHIND bytes behind the last are read.
+    float *panels;
     // Four bytes for each of a group's inputs: [group][block][input/8][term][8] int8; behind a group's, from the middle
     // on, the 16 bits of some kernels, [block][input/8][token][8].
     void *codes;
@@ -188,6 +191,8 @@ typedef struct {
     const char *name;
     // Fills in the codes of the DK_GROUP (or, at the end, fewer) tokens of a group.
     void (*quantize)(const dk_activations *x, int64_t group);
+    // Fills in the panel of the tokens of a group.
+    void (*interleave)(const dk_activations *x, int64_t group);
     // out[token][out_stride] = activations x matrix^T for the rows of tiles [tile_begin, tile_end).
     void (*multiply)(const dk_matrix *matrix, const dk_activations *x, int64_t tile_begin, int64_t tile_end,
                      float *out, int64_t out_stride);
