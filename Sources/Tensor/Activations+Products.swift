@@ -62,7 +62,7 @@ extension Activations {
         let inputs = try products.map { (product) throws(ComputeError) in
             let input = try rows(in: product.matrix.inputOrder, on: compute)
             if product.matrix.format.wantsQuarters { try input.wantQuarters() }
-            if !product.matrix.format.isQuantized { try input.wantPanels() }
+            if product.matrix.format.wantsPanels { try input.wantPanels() }
             return input
         }
         var placed: [Placed] = []
@@ -105,7 +105,8 @@ extension Activations {
                 input.prepare(for: product.matrix, on: compute)
                 continue
             }
-            if product.matrix.format.isQuantized { groups += takeUnquantized() } else { panels += takeApart() }
+            if product.matrix.format.isQuantized { groups += takeUnquantized() }
+            if product.matrix.format.wantsPanels { panels += takeApart() }
         }
         var reductions: [Reduction] = []
         for (index, addition) in placed.enumerated() {
@@ -149,12 +150,11 @@ extension Activations {
 
     /// Puts the rows into blocks of integers or side by side by themselves.
     private func prepare(for matrix: PackedMatrix, on compute: Compute) {
-        let isQuantized = matrix.format.isQuantized
-        let groups = isQuantized ? takeUnquantized() : takeApart()
-        guard groups > 0 else { return }
-        let kernels = compute.kernels.pointee
+        let groups = matrix.format.isQuantized ? takeUnquantized() : 0
+        let panels = matrix.format.wantsPanels ? takeApart() : 0
         withUnsafePointer(to: view) { view in
-            compute.parallel(groups) { (isQuantized ? kernels.quantize : kernels.interleave)?(view, Int64($0)) }
+            compute.parallel(groups) { compute.kernels.pointee.quantize(view, Int64($0)) }
+            compute.parallel(panels) { compute.kernels.pointee.interleave(view, Int64($0)) }
         }
     }
 

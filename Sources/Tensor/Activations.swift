@@ -14,7 +14,7 @@ package final class Activations {
     /// Sums of sixteen codes each, which only some formats ask for.
     private var quarters: AlignedMemory?
     private var hasQuarters = false
-    /// The floats side by side, which only matrices of floats ask for.
+    /// The floats side by side, which only matrices of 16-bit floats ask for.
     private var panels: AlignedMemory?
     private var isInterleaved = false
     private let scales: AlignedMemory
@@ -75,7 +75,7 @@ package final class Activations {
         isQuantized = false
     }
 
-    /// Says that matrices of floats are to be multiplied by.
+    /// Says that the floats are to lie side by side, too.
     func wantPanels() throws(ComputeError) {
         guard panels == nil, tokens > 1 else { return }
         panels = try AlignedMemory(byteCount: capacity * columns * 4 + Int(DK_BEHIND))

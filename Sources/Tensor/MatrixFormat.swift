@@ -49,6 +49,9 @@ package enum MatrixFormat: Sendable, Equatable {
     /// Whether the kernels take off what the zero of its codes comes to for each sixteen inputs.
     var wantsQuarters: Bool { self == .q6_K }
 
+    /// Whether the activations' floats are to lie side by side.
+    var wantsPanels: Bool { self == .f16 || self == .bf16 }
+
     /// Whether a matrix can be made of floats; others take only the codes that a checkpoint holds.
     package var takesFloats: Bool {
         switch self {

@@ -87,8 +87,8 @@ typedef struct {
     // for none.
     float threshold;
     const float *floats; // [token][columns]
-    // [group][input][tokens of the group]: the floats once more, side by side for matrices of floats. NULL where there is
-    // none. DK_BEHIND bytes behind the last are read.
+    // [group][input][tokens of the group]: the floats once more, side by side for matrices of DK_F16 and DK_BF16. NULL
+    // where none is multiplied.
     float *panels;
     // Four bytes for each of a group's inputs: [group][block][input/8][term][8] int8; behind a group's, from the middle
     // on, the 16 bits of some kernels, [block][input/8][token][8].
