@@ -263,6 +263,20 @@ import Testing
         #expect(price.ofRow(besides: 4) < 0.2)
     }
 
+    /// A step takes twelve rows as fast as nine, which shows only where some are tried.
+    @Test func aFewRowsMoreAreTriedThoughManyMoreAreDear() {
+        var price = StepPrice()
+        for _ in 0..<20 {
+            price.record(rows: 1, seconds: 31)
+            price.record(rows: 4, seconds: 33)
+            price.record(rows: 8, seconds: 38)
+            price.record(rows: 16, seconds: 62)
+        }
+        #expect(price.ofRow(besides: 8) < 0.3 && price.ofRow(besides: 12) > 0.8)
+        for _ in 0..<20 { price.record(rows: 12, seconds: 50) }
+        #expect(price.ofRow(besides: 8) > 0.5)
+    }
+
     /// Beside one sequence that decodes fewer tokens of a prompt are taken in than beside eight, which wait longer anyway.
     @Test func promptsTakeInWhatOthersCanWaitFor() {
         var price = StepPrice()

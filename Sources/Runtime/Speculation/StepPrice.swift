@@ -34,29 +34,58 @@ struct StepPrice {
         classes[index].record(rows: Double(count), seconds: time)
     }
 
+    /// Of steps with a few rows more than are known nothing is known until they are tried: they count as going on as they
+    /// did, however long much larger ones took.
     var curve: StepCurve {
-        let known = classes.filter { $0.steps > 0 && $0.seconds > 0 }
+        let known = classes.indices.filter { classes[$0].steps > 0 && classes[$0].seconds > 0 }
         guard let first = known.first else { return StepCurve(points: [], assumed: Self.assumed) }
-        let assumed = Self.assumed * first.seconds / first.rows
-        typealias Point = (rows: Double, seconds: Double)
-        func slope(_ from: Point, _ to: Point) -> Double {
-            (to.seconds - from.seconds) / (to.rows - from.rows)
-        }
-        var points: [Point] = [(first.rows, first.seconds)]
-        for next in known.dropFirst() {
-            guard let last = points.last, next.rows > last.rows else { continue }
-            let expected = last.seconds + assumed * (next.rows - last.rows)
-            let weight = next.steps / (next.steps + Self.assumedSteps)
-            let point = (next.rows, max(last.seconds, expected + weight * (next.seconds - expected)))
-            // What lies above the line between its neighbours was a slow step, or a row that more follow at no cost.
-            while points.count > 1, let last = points.last,
-                slope(points[points.count - 2], last) > slope(last, point)
-            {
-                points.removeLast()
+        let assumed = Self.assumed * classes[first].seconds / classes[first].rows
+        var last = (rows: classes[first].rows, seconds: classes[first].seconds)
+        var points = StepPoints(first: last)
+        for (place, index) in known.enumerated() {
+            let next = classes[index]
+            if next.rows > last.rows {
+                let expected = last.seconds + assumed * (next.rows - last.rows)
+                let weight = next.steps / (next.steps + Self.assumedSteps)
+                last = (
+                    next.rows, max(last.seconds, expected + weight * (next.seconds - expected))
+                )
+                points.append(last)
             }
-            points.append(point)
+            let following = place + 1 < known.count ? known[place + 1] : index
+            if following > index + 1 { points.append(untried: Double(Self.bounds[index + 1]), rise: assumed) }
         }
-        return StepCurve(points: points, assumed: assumed)
+        return StepCurve(points: points.all, assumed: assumed)
+    }
+}
+
+/// Points of a curve, ascending, below which none lies.
+private struct StepPoints {
+    typealias Point = (rows: Double, seconds: Double)
+
+    private(set) var all: [Point]
+
+    init(first: Point) { all = [first] }
+
+    private static func slope(_ from: Point, _ to: Point) -> Double {
+        (to.seconds - from.seconds) / (to.rows - from.rows)
+    }
+
+    /// What lies above the line between its neighbours was a slow step, or a row that more follow at no cost.
+    mutating func append(_ point: Point) {
+        while all.count > 1, let last = all.last,
+            Self.slope(all[all.count - 2], last) > Self.slope(last, point)
+        {
+            all.removeLast()
+        }
+        all.append(point)
+    }
+
+    /// A point where the line goes on as before, at `rise` seconds a row if there is no line.
+    mutating func append(untried rows: Double, rise: Double) {
+        guard let last = all.last, rows > last.rows else { return }
+        let slope = all.count > 1 ? Self.slope(all[all.count - 2], last) : rise
+        all.append((rows, last.seconds + slope * (rows - last.rows)))
     }
 }
 
