@@ -5,6 +5,9 @@ import CKernels
 ///
 /// Owned by one forward pass; not shared.
 package final class Activations {
+    /// Rows that one pass over a matrix takes at most.
+    package static let mostAPass = Int(DK_GROUP)
+
     package let columns: Int
     package let capacity: Int
     package private(set) var tokens = 0

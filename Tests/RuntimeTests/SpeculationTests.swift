@@ -352,8 +352,8 @@ import Testing
 }
 
 extension StepPrice {
-    /// In tokens of a step that makes so many.
+    /// Each of four rows, in tokens of a step that makes so many.
     fileprivate func ofRow(besides count: Int) -> Double {
-        curve.price(ofRowBeside: count, making: count, tokens: Double(count))
+        curve.growth(of: count, by: 4, making: count) * Double(count) / 4
     }
 }

@@ -22,7 +22,7 @@ struct Speculation {
     /// Of a prompt, what is kept before a text: what leads to it.
     private static let lead = 8
 
-    /// What a guess must be likely to gain for each token that it costs: costs are estimates.
+    /// What guesses must be likely to gain for each token that they cost: costs are estimates.
     private static let margin = 1.3
 
     /// Most guesses of a sequence in a step.
@@ -42,8 +42,8 @@ struct Speculation {
     /// How likely a new sequence of an adapter is to repeat itself.
     func likelihood(of adapter: AdapterIdentity?) -> Likelihood { records[adapter]?.own ?? Likelihood() }
 
-    /// Lets sequences guess the tokens behind their next ones, where that is likely to pay: the likeliest guesses of all
-    /// first.
+    /// Lets sequences guess the tokens behind their next ones, as many as make the most tokens a second: the likeliest
+    /// guesses of all first.
     /// - Parameters:
     ///   - proposals: of sequences that make a token each in the step.
     ///   - making: sequences that do so, with those that have nothing to guess.
@@ -53,20 +53,23 @@ struct Speculation {
     func counts(of proposals: [Proposal], making: Int, beside others: Int, room: Int) -> [Int] {
         let curve = price.curve
         var counts = proposals.map { _ in 0 }
+        var best = (rate: Double(making), counts: counts)
         // That the next token of each is right.
         var chances = proposals.map(\.likelihood)
-        var (rows, tokens) = (making, Double(making))
-        while rows - making < room {
+        var tokens = Double(making)
+        for added in 0..<room {
             let open = counts.indices.filter { counts[$0] < proposals[$0].guess.tokens.count }
-            guard let best = open.max(by: { chances[$0] < chances[$1] }) else { break }
-            let price = curve.price(ofRowBeside: rows + others, making: rows, tokens: tokens)
-            guard chances[best] > min(1, Self.margin * price) else { break }
-            counts[best] += 1
-            rows += 1
-            tokens += chances[best]
-            chances[best] *= proposals[best].likelihood
+            guard let likeliest = open.max(by: { chances[$0] < chances[$1] }),
+                chances[likeliest] > Self.margin * StepPrice.least
+            else { break }
+            counts[likeliest] += 1
+            tokens += chances[likeliest]
+            chances[likeliest] *= proposals[likeliest].likelihood
+            let longer = curve.growth(of: making + others, by: added + 1, making: making)
+            let rate = tokens / (1 + Self.margin * longer)
+            if rate > best.rate { best = (rate, counts) }
         }
-        return counts
+        return best.counts
     }
 
     /// What a sequence could go on with.

@@ -1,3 +1,5 @@
+import DoraTensor
+
 /// What the steps of late took, by their rows: lines between measured numbers of rows, below which none lies.
 ///
 /// A machine that other work shares makes some steps several times as long, so that what counts of each number of rows are
@@ -5,6 +7,8 @@
 struct StepPrice {
     /// Of a row, in steps with the fewest rows, where nothing else is known; so many steps would say as much.
     private static let (assumed, assumedSteps) = (0.15, 4.0)
+    /// Of a row, in tokens, where the steps say less.
+    static let least = 0.02
     /// Numbers of rows, up to each of which steps count as alike: the kernels take some as long as the next larger.
     private static let bounds = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 
@@ -25,13 +29,18 @@ struct StepPrice {
         }
     }
 
+    /// As many rows as the kernels take in one pass over the weights take as long as the next larger number of them.
+    fileprivate static func alike(_ rows: Int) -> Int {
+        rows <= Activations.mostAPass ? bounds.first { rows <= $0 } ?? rows : rows
+    }
+
     private var classes = [Class](repeating: Class(), count: bounds.count + 1)
 
     mutating func record(rows count: Int, seconds time: Double) {
         // A step that has nothing to compute says nothing.
         guard count > 0 else { return }
         let index = Self.bounds.firstIndex { count <= $0 } ?? Self.bounds.count
-        classes[index].record(rows: Double(count), seconds: time)
+        classes[index].record(rows: Double(Self.alike(count)), seconds: time)
     }
 
     /// Of steps with a few rows more than are known nothing is known until they are tried: they count as going on as they
@@ -101,12 +110,13 @@ struct StepCurve {
         self.assumed = assumed
     }
 
-    /// What one row more costs beside `rows`, in tokens of a step of `making` rows that makes `tokens`: how likely a guess
-    /// must be to pay.
-    func price(ofRowBeside rows: Int, making: Int, tokens: Double) -> Double {
-        guard !points.isEmpty else { return assumed * tokens / Double(making) }
-        let each = seconds(Double(rows + 1)) - seconds(Double(rows))
-        return min(1, max(0.02, each * tokens / seconds(Double(making))))
+    /// By which part a step of `rows`, of which `making` make a token each, takes longer with some rows more. What a row
+    /// costs beside those of prompts is held against the time that the others take alone.
+    func growth(of rows: Int, by added: Int, making: Int) -> Double {
+        guard !points.isEmpty else { return assumed * Double(added) / Double(making) }
+        let least = StepPrice.least * Double(added) / Double(making)
+        let longer = seconds(alike: rows + added) - seconds(alike: rows)
+        return max(least, longer / seconds(alike: making))
     }
 
     /// How many rows a step may have beside some for it to take at most `factor` times as long; `most` if no step is known.
@@ -117,6 +127,8 @@ struct StepCurve {
         while added < most, seconds(Double(rows + added + 1)) <= longest { added += 1 }
         return added
     }
+
+    private func seconds(alike rows: Int) -> Double { seconds(Double(StepPrice.alike(rows))) }
 
     /// Beyond the last point rows cost no less than before it; below the first what is assumed.
     private func seconds(_ rows: Double) -> Double {
