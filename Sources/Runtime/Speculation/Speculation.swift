@@ -57,7 +57,7 @@ struct Speculation {
         // That the next token of each is right.
         var chances = proposals.map(\.likelihood)
         var tokens = Double(making)
-        for added in 0..<room {
+        for added in 0..<max(0, room) {
             let open = counts.indices.filter { counts[$0] < proposals[$0].guess.tokens.count }
             guard let likeliest = open.max(by: { chances[$0] < chances[$1] }),
                 chances[likeliest] > Self.margin * StepPrice.least
