@@ -226,11 +226,12 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     dk_activations a = {.tokens = tokens, .columns = columns, .padded_columns = padded, .threshold = threshold,
                         .floats = x};
     const int64_t floats = tokens * columns;
-    if (m->view.format < DK_Q8) { // must do without the codes
+    // What a format does not want it must do without.
+    if (m->view.format == DK_F16 || m->view.format == DK_BF16) {
         a.panels = poisoned(sizeof(float) * (size_t)floats + DK_BEHIND);
         for (int64_t group = 0; group < groups; group++) k->interleave(&a, group);
         record_floats(a.panels, floats, "panels %d x %d, %s", (int)tokens, (int)columns, what);
-    } else {
+    } else if (m->view.format >= DK_Q8) {
         a.codes = poisoned(4 * count * DK_BLOCK + DK_BEHIND);
         a.offsets = poisoned(6 * count * sizeof *a.offsets + DK_BEHIND);
         a.quarters = poisoned(8 * count * sizeof *a.quarters + DK_BEHIND);
@@ -252,8 +253,8 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
     k->multiply(&m->view, &a, m->tiles / 2, m->tiles, out, stride);
     record_floats(out, tokens * stride, "multiply %s %d x %d, %d tokens at %g, %s", m->name,
                   (int)m->view.rows, (int)columns, (int)tokens, (double)threshold, what);
-    free(a.panels), free(a.codes), free(a.offsets), free(a.quarters), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
-    free(out);
+    free(a.codes), free(a.offsets), free(a.quarters), free(a.scales), free(a.sums), free(a.shifts), free(a.terms);
+    free(a.panels), free(out);
 }
 
 // One term, two, or two where a block stands out.

@@ -332,6 +332,23 @@ import Testing
         #expect(count(0.01, by: Speculation(limit: 15), making: 1) == 0)
     }
 
+    /// A pass takes twelve rows as fast as nine.
+    @Test func whereOneGuessDoesNotPayFourMay() {
+        var speculation = Speculation(limit: 15)
+        for _ in 0..<50 {
+            speculation.record(rows: 8, seconds: 38)
+            speculation.record(rows: 10, seconds: 45)
+            speculation.record(rows: 16, seconds: 62)
+        }
+        let proposal = Proposal(guess: Guess(tokens: [1], isOwn: true), likelihood: 0.7)
+        func counts(_ proposals: Int) -> [Int] {
+            speculation.counts(
+                of: Array(repeating: proposal, count: proposals), making: 8, beside: 0, room: 99)
+        }
+        #expect(counts(1) == [0])
+        #expect(counts(4) == [1, 1, 1, 1])
+    }
+
     /// What is likely in one sequence goes before the second token of another, up to the rows where they get dear.
     @Test func theLikeliestGuessesAreMade() {
         var speculation = Speculation(limit: 15)
