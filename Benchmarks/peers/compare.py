@@ -34,8 +34,7 @@ class Comparison:
         return getattr(self.options, f"{peer}_python")
 
     def installed(self, peer):
-        found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{PEERS[peer].package}') is None)"
-        return subprocess.run([self.python(peer), "-c", found]).returncode == 0
+        return subprocess.run([self.python(peer), "-c", PEERS[peer].needs], capture_output=True).returncode == 0
 
     def output(self, *command):
         done = subprocess.run([*self.prefix, *map(str, command)], capture_output=True, text=True)
@@ -117,7 +116,7 @@ def main():
         if name not in PEERS:
             sys.exit(f"--peers: {name} is none of {', '.join(PEERS)}")
         if not comparison.installed(name):
-            print(f"{name}: left out, {comparison.python(name)} has no {PEERS[name].package}", file=sys.stderr)
+            print(f"{name}: left out, {comparison.python(name)} cannot {PEERS[name].needs}", file=sys.stderr)
             continue
         for prompt, batch in PEERS[name].points:
             if options.points and f"{prompt}x{batch}" not in options.points.split(","):
