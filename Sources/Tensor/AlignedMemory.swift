@@ -4,7 +4,8 @@ import Synchronization
 import Glibc
 #endif
 
-/// Zeroed memory straight from the kernel, returned as soon as its last reference goes.
+/// Memory straight from the kernel, zeroed unless it was asked for otherwise, and returned as soon as its last reference
+/// goes.
 ///
 /// `@unchecked Sendable`: the pointer never changes; who may write is decided by the type that owns the memory
 /// (`PackedMatrix`, `LowRankPart` and a file's copy are written only while they are built; `KeyValueBlock`, `Activations`
@@ -13,50 +14,103 @@ package final class AlignedMemory: @unchecked Sendable {
     package let pointer: UnsafeMutableRawPointer
     package let byteCount: Int
     private let mapping: Mapping
+    /// Who may want it again.
+    private let heap: Heap?
 
     /// Memory of its own, on a page boundary; on huge pages where there are some to fill.
     package convenience init(byteCount: Int) throws(ComputeError) {
         let hugePages = byteCount >= 4 * Mapping.hugePage
-        self.init(at: 0, of: try Mapping(byteCount: byteCount, hugePages: hugePages), byteCount: byteCount)
+        let mapping = try Mapping(byteCount: byteCount, hugePages: hugePages)
+        self.init(Heap.Part(mapping: mapping, offset: 0, byteCount: byteCount), byteCount: byteCount, of: nil)
     }
 
-    fileprivate init(at offset: Int, of mapping: Mapping, byteCount: Int) {
-        pointer = mapping.start + offset
+    fileprivate init(_ part: Heap.Part, byteCount: Int, of heap: Heap?) {
+        pointer = part.mapping.start + part.offset
         self.byteCount = byteCount
-        self.mapping = mapping
+        mapping = part.mapping
+        self.heap = heap
     }
 
-    deinit { mapping.drop(pointer, byteCount: byteCount) }
+    deinit {
+        if let heap, heap.keep(pointer, byteCount: byteCount, of: mapping) { return }
+        mapping.drop(pointer, byteCount: byteCount)
+    }
 }
 
 /// Gives out memory from large mappings, so that matrices and caches of any size lie on huge pages: the processor's
 /// prefetching stops at the end of each page.
 ///
 /// What was given back is not given out again: its pages go to the kernel at once, its addresses when all of its
-/// mapping is free.
+/// mapping is free. But while an adapter takes another's place, its matrices take the memory of those that left: new pages
+/// must be found and cleared first, which can take longer than the merge.
 package final class Heap: Sendable {
-    private struct Current {
-        var mapping: Mapping?
-        var used = 0
+    fileprivate struct Part {
+        let mapping: Mapping
+        let offset: Int
+        let byteCount: Int
+
+        func drop() { mapping.drop(mapping.start + offset, byteCount: byteCount) }
     }
 
-    private let current = Mutex(Current())
+    private struct State {
+        var mapping: Mapping?
+        var used = 0
+        var isKeeping = false
+        /// By their size.
+        var kept: [Int: [Part]] = [:]
+    }
+
+    private let state = Mutex(State())
     private static let mappingBytes = 64 << 20
     /// Whole pages, whose size differs among Arm systems: each part can be given back without its neighbours.
     private static let alignment = max(4096, Int(sysconf(Int32(_SC_PAGESIZE))))
 
     package init() {}
 
+    /// Zeroed memory.
     package func allocate(byteCount: Int) throws(ComputeError) -> AlignedMemory {
+        AlignedMemory(try newPart(byteCount.roundedUp(to: Self.alignment)), byteCount: byteCount, of: nil)
+    }
+
+    /// Memory that may hold anything, for what is written whole before it is read.
+    package func allocateUnwritten(byteCount: Int) throws(ComputeError) -> AlignedMemory {
         let room = byteCount.roundedUp(to: Self.alignment)
-        return try current.withLock { current throws(ComputeError) in
-            if let mapping = current.mapping, current.used + room <= mapping.byteCount {
-                defer { current.used += room }
-                return AlignedMemory(at: current.used, of: mapping, byteCount: byteCount)
+        if let part = state.withLock({ $0.kept[room]?.popLast() }) {
+            return AlignedMemory(part, byteCount: byteCount, of: self)
+        }
+        return AlignedMemory(try newPart(room), byteCount: byteCount, of: self)
+    }
+
+    /// Whether unwritten memory that is given back waits for the next one of its size; if not, none waits any longer.
+    package func keepReturned(_ isKeeping: Bool) {
+        let dropped = state.withLock { state in
+            state.isKeeping = isKeeping
+            guard !isKeeping else { return [Part]() }
+            defer { state.kept = [:] }
+            return state.kept.values.flatMap(\.self)
+        }
+        for part in dropped { part.drop() }
+    }
+
+    /// - Returns: whether the part now waits for another use.
+    fileprivate func keep(_ pointer: UnsafeMutableRawPointer, byteCount: Int, of mapping: Mapping) -> Bool {
+        let room = byteCount.roundedUp(to: Self.alignment)
+        let part = Part(mapping: mapping, offset: pointer - mapping.start, byteCount: room)
+        return state.withLock { state in
+            if state.isKeeping { state.kept[room, default: []].append(part) }
+            return state.isKeeping
+        }
+    }
+
+    private func newPart(_ room: Int) throws(ComputeError) -> Part {
+        try state.withLock { state throws(ComputeError) in
+            if let mapping = state.mapping, state.used + room <= mapping.byteCount {
+                defer { state.used += room }
+                return Part(mapping: mapping, offset: state.used, byteCount: room)
             }
             let mapping = try Mapping(byteCount: max(room, Self.mappingBytes), hugePages: true)
-            current = Current(mapping: mapping, used: room)
-            return AlignedMemory(at: 0, of: mapping, byteCount: byteCount)
+            (state.mapping, state.used) = (mapping, room)
+            return Part(mapping: mapping, offset: 0, byteCount: room)
         }
     }
 }
@@ -91,7 +145,7 @@ private final class Mapping: @unchecked Sendable {
         _ = madvise(start, byteCount, MADV_HUGEPAGE)
     }
 
-    /// Gives the pages of a part back.
+    /// Gives the pages of a part back to the kernel.
     func drop(_ part: UnsafeMutableRawPointer, byteCount: Int) {
         madvise(part, byteCount, MADV_DONTNEED)
     }

@@ -73,6 +73,9 @@ extension EngineLoop {
     mutating func prepareMerge(_ ticket: AdapterRegistry.Ticket, _ result: Result<ReadAdapter, EngineError>) {
         isReading = false
         guard let load = registry.loads[ticket] else { return }
+        // The memory of what is evicted for it is the merge's.
+        compute.heap.keepReturned(true)
+        defer { endKeeping() }
         do {
             let read = try result.get()
             let choice = try base.formChoice(of: read.adapter, as: load.form)
@@ -112,6 +115,7 @@ extension EngineLoop {
     /// Merges for a quarter of the time that the last step took, or a few tiles, which are a few milliseconds: running
     /// sequences get their next token little later while an adapter is merged (docs/serving.md).
     mutating func mergeBeside(_ step: Duration) {
+        defer { endKeeping() }
         let time = step / 4
         let start = ContinuousClock.now
         var last = Duration.zero
@@ -135,6 +139,10 @@ extension EngineLoop {
                 publish(pending)
             }
         } while ContinuousClock.now - start + last < time
+    }
+
+    private func endKeeping() {
+        if merges.isEmpty { compute.heap.keepReturned(false) }
     }
 
     private mutating func publish(_ pending: PendingMerge) {
