@@ -99,7 +99,7 @@ struct ModelBench {
                     }
                 }
                 times[index].append(time)
-                let linear = Double(tokens * model.weights[0].multiplyAddsPerToken)
+                let linear = Double(model.weights[0].multiplyAdds(tokens: tokens))
                 shares[index].append(linear / time / max(before, rate()))
             }
         }
@@ -172,6 +172,13 @@ struct ModelBench {
 }
 
 extension ModelWeights {
-    /// Of the linear layers; the head runs for a prompt's last token only.
-    var multiplyAddsPerToken: Int { matrices.dropLast().reduce(0) { $0 + $1.rows * $1.columns } }
+    /// Of a prompt in the linear layers. The head and what the last layer makes of its keys and values are computed for the
+    /// last token only.
+    func multiplyAdds(tokens: Int) -> Int {
+        func sum(_ matrices: [PackedMatrix]) -> Int { matrices.reduce(0) { $0 + $1.rows * $1.columns } }
+        guard let last = layers.last else { return 0 }
+        let kept = [Projection.queryKeyValue, .key, .value].compactMap { last[$0]?.matrix }
+        return tokens * (layers.dropLast().reduce(0) { $0 + sum($1.matrices) } + sum(kept))
+            + sum(last.matrices) - sum(kept)
+    }
 }

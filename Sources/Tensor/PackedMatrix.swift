@@ -47,8 +47,10 @@ package final class PackedMatrix: @unchecked Sendable {
     private convenience init(
         rows: Int, columns: Int, format: MatrixFormat, inputOrder: InputOrder?, in heap: Heap
     ) throws(ComputeError) {
-        let codes = try heap.allocateUnwritten(byteCount: format.codes(rows: rows, columns: columns).byteCount)
-        let scales = try heap.allocateUnwritten(byteCount: format.scales(rows: rows, columns: columns).byteCount)
+        let codes = try heap.allocateUnwritten(
+            byteCount: format.codes(rows: rows, columns: columns).byteCount)
+        let scales = try heap.allocateUnwritten(
+            byteCount: format.scales(rows: rows, columns: columns).byteCount)
         try self.init(
             rows: rows, columns: columns, format: format, inputOrder: inputOrder, codes: SharedBytes(codes),
             scales: SharedBytes(scales), isMapped: false)

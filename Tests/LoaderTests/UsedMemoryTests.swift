@@ -10,7 +10,8 @@ import Testing
         ("bf16", "dora-qkv-bf16"), ("gguf-q8_0.gguf", "dora-all-q8_0"),
     ]) func whatLayThereDoesNotShow(base: String, adapter: String) throws {
         for storage in [
-            StorageOptions(), StorageOptions(weights: .f32, merged: .f32), StorageOptions(merged: .q4, head: .q8),
+            StorageOptions(), StorageOptions(weights: .f32, merged: .f32),
+            StorageOptions(merged: .q4, head: .q8),
         ] {
             let compute = try Compute(threads: 2)
             let base = try BaseModel(

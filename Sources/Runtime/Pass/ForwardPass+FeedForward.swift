@@ -5,6 +5,7 @@ import DoraTensor
 extension ForwardPass {
     /// Adds what a layer's feed-forward network makes of the residual, or of attention's input in a parallel layer.
     func feedForward(_ layer: Int, _ step: LayerStep) throws {
+        guard step.tokens > 0 else { return }
         let (gated, up) = (memory.gated, memory.up)
         if !configuration.isParallel { readResidual(layer, .beforeFeedForward, step) }
         let isPlain = !configuration.has(.gate) && !configuration.has(.gateUp)

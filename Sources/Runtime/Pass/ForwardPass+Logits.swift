@@ -2,23 +2,20 @@ import DoraLoader
 import DoraTensor
 
 extension ForwardPass {
-    /// The head, a few rows at a time, whichever sequences they belong to.
+    /// The head, a few rows at a time, whichever sequences they belong to. They are all that is left of the step.
     func readLogits(
-        _ parts: [StepPart], _ rows: [StepRows],
+        _ parts: [StepPart], _ wanted: WantedRows,
         _ body: (_ part: Int, _ token: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
         let headInput = memory.headInput
-        let wanted = parts.indices.flatMap { part in
-            parts[part].wantedTokens.map { (part: part, token: $0, row: rows[part].rows.lowerBound + $0) }
-        }
         for start in stride(from: 0, to: wanted.count, by: Self.logitRows) {
-            let some = wanted[start..<min(start + Self.logitRows, wanted.count)]
+            let some = wanted.places[start..<min(start + Self.logitRows, wanted.count)]
             var heads: [StepRows] = []
             for (index, place) in some.enumerated() {
-                let weights = rows[place.part].weights
+                let weights = parts[place.part].weights
                 apply(
-                    weights.finalNorm, to: memory.residual.row(place.row), count: configuration.hiddenSize,
-                    into: headInput.row(index))
+                    weights.finalNorm, to: memory.residual.row(start + index),
+                    count: configuration.hiddenSize, into: headInput.row(index))
                 heads.append(StepRows(weights: weights, rows: index..<index + 1))
             }
             headInput.refill(tokens: some.count)

@@ -46,11 +46,8 @@ package final class ForwardPass {
         _ parts: [StepPart],
         _ body: (_ part: Int, _ token: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
-        var rows: [StepRows] = []
         var tokens: [RotaryTable.Token] = []
         for part in parts {
-            rows.append(
-                StepRows(weights: part.weights, rows: tokens.count..<tokens.count + part.tokens.count))
             for (offset, token) in part.tokens.enumerated() {
                 part.weights.embedding.read(token, into: memory.residual.row(tokens.count), on: compute)
                 tokens.append(RotaryTable.Token(position: part.position + offset, length: part.length))
@@ -59,17 +56,31 @@ package final class ForwardPass {
         if let factor = configuration.scales.embedding {
             scale(memory.residual, by: factor, rows: tokens.count)
         }
-        let attention = Attention(
-            zip(parts, rows).map { Attention.Part(state: $0.state, position: $0.position, rows: $1.rows) },
-            geometry: geometry, heads: configuration.attentionHeads)
-        let step = LayerStep(
-            parts: rows, attention: attention, positions: tokens.map(\.position),
-            angles: rotaries.map { $0.angles(of: tokens) })
-        for layer in configuration.layers.indices {
+        let step = layerStep(
+            parts, tokens: parts.map { 0..<$0.tokens.count }, angles: rotaries.map { $0.angles(of: tokens) })
+        let wanted = WantedRows(of: parts)
+        let last = configuration.layers.count - 1
+        for layer in 0..<last {
             try attend(layer, step)
             try feedForward(layer, step)
         }
-        try readLogits(parts, rows, body)
+        let rest = wanted.count == step.tokens ? step : only(wanted, of: parts, step)
+        try attend(last, step, goingOnWith: wanted, as: rest)
+        try feedForward(last, rest)
+        try readLogits(parts, wanted, body)
+    }
+
+    private func layerStep(
+        _ parts: [StepPart], tokens ranges: [Range<Int>], angles: [[UnsafePointer<Float>]]
+    ) -> LayerStep {
+        LayerStep(
+            parts, tokens: ranges, angles: angles, geometry: geometry, heads: configuration.attentionHeads)
+    }
+
+    private func only(_ wanted: WantedRows, of parts: [StepPart], _ step: LayerStep) -> LayerStep {
+        layerStep(
+            parts, tokens: parts.map(\.wantedTokens),
+            angles: step.angles.map { angles in wanted.places.map { angles[$0.row] } })
     }
 
     /// How many of the next tokens of a prompt to compute, where nothing else is: its steps are alike, as each reads all

@@ -55,8 +55,9 @@ struct StepRows {
     let rows: Range<Int>
 }
 
-/// A step as the layers see it.
+/// A step as the layers see it: rows that go through them together.
 struct LayerStep {
+    /// Those that have rows.
     let parts: [StepRows]
     let attention: Attention
     /// Of each row.
@@ -65,4 +66,52 @@ struct LayerStep {
     let angles: [[UnsafePointer<Float>]]
 
     var tokens: Int { positions.count }
+
+    /// - Parameters:
+    ///   - ranges: some tokens of each part, which become rows one behind the other.
+    ///   - angles: of those.
+    init(
+        _ parts: [StepPart], tokens ranges: [Range<Int>], angles: [[UnsafePointer<Float>]],
+        geometry: StateGeometry, heads: Int
+    ) {
+        var (rows, attended, positions): ([StepRows], [Attention.Part], [Int]) = ([], [], [])
+        for (part, range) in zip(parts, ranges) where !range.isEmpty {
+            let place = positions.count..<positions.count + range.count
+            let position = part.position + range.lowerBound
+            rows.append(StepRows(weights: part.weights, rows: place))
+            attended.append(Attention.Part(state: part.state, position: position, rows: place))
+            positions += position..<position + range.count
+        }
+        self.parts = rows
+        self.positions = positions
+        self.angles = angles
+        attention = Attention(attended, geometry: geometry, heads: heads)
+    }
+}
+
+/// The rows of a step whose logits are wanted. Of the others the last layer only makes keys and values: what it would add
+/// to their residuals nobody reads.
+struct WantedRows {
+    struct Place {
+        let part: Int
+        /// In the part.
+        let token: Int
+        /// In the step.
+        let row: Int
+    }
+
+    /// In the order of the step.
+    let places: [Place]
+
+    init(of parts: [StepPart]) {
+        var places: [Place] = []
+        var first = 0
+        for (index, part) in parts.enumerated() {
+            places += part.wantedTokens.map { Place(part: index, token: $0, row: first + $0) }
+            first += part.tokens.count
+        }
+        self.places = places
+    }
+
+    var count: Int { places.count }
 }
