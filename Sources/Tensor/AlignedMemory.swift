@@ -58,6 +58,19 @@ package final class Heap: Sendable {
         var isKeeping = false
         /// By their size.
         var kept: [Int: [Part]] = [:]
+
+        /// Parts of that many bytes together, as far as there are some: the largest first.
+        mutating func takeKept(_ byteCount: Int) -> [Part] {
+            var taken: [Part] = []
+            var left = byteCount
+            for size in kept.keys.sorted(by: >) {
+                while left > 0, let part = kept[size]?.popLast() {
+                    taken.append(part)
+                    left -= size
+                }
+            }
+            return taken
+        }
     }
 
     private let state = Mutex(State())
@@ -75,9 +88,13 @@ package final class Heap: Sendable {
     /// Memory that may hold anything, for what is written whole before it is read.
     package func allocateUnwritten(byteCount: Int) throws(ComputeError) -> AlignedMemory {
         let room = byteCount.roundedUp(to: Self.alignment)
-        if let part = state.withLock({ $0.kept[room]?.popLast() }) {
-            return AlignedMemory(part, byteCount: byteCount, of: self)
+        let (part, dropped) = state.withLock { state -> (Part?, [Part]) in
+            if let part = state.kept[room]?.popLast() { return (part, []) }
+            // Else as much goes, so that what waits and what is used never take more than before.
+            return (nil, state.takeKept(room))
         }
+        for part in dropped { part.drop() }
+        if let part { return AlignedMemory(part, byteCount: byteCount, of: self) }
         return AlignedMemory(try newPart(room), byteCount: byteCount, of: self)
     }
 
@@ -86,8 +103,7 @@ package final class Heap: Sendable {
         let dropped = state.withLock { state in
             state.isKeeping = isKeeping
             guard !isKeeping else { return [Part]() }
-            defer { state.kept = [:] }
-            return state.kept.values.flatMap(\.self)
+            return state.takeKept(.max)
         }
         for part in dropped { part.drop() }
     }

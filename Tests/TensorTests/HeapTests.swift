@@ -34,6 +34,19 @@ import Testing
         #expect(try heap.allocateUnwritten(byteCount: Self.size).pointer != zeroed)
     }
 
+    /// However sizes differ, no more memory is held than before.
+    @Test func newMemoryTakesAsMuchFromWhatWaits() throws {
+        let heap = Heap()
+        heap.keepReturned(true)
+        let waiting = try (0..<2).map { _ in try heap.allocateUnwritten(byteCount: Self.size) }
+        let places = Set(waiting.map(\.pointer))
+        _ = consume waiting
+        #expect(places.count == 2)
+        let large = try heap.allocateUnwritten(byteCount: 2 * Self.size)
+        let small = try heap.allocateUnwritten(byteCount: Self.size)
+        #expect(!places.contains(large.pointer) && !places.contains(small.pointer))
+    }
+
     @Test func nothingWaitsOnceNothingIsKept() throws {
         let heap = Heap()
         let early = try dirty(heap)
