@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # One line of the bench's table: |  PP |  TG |  B |  N_KV |  T_PP s |  S_PP t/s |  T_TG s |  S_TG t/s | ...
@@ -20,7 +21,7 @@ COLUMNS = ("prompt", "new", "batch", "keys", "prefill_seconds", "prefill", "deco
 
 
 def program(name):
-    path = Path(os.environ["IK_LLAMA"]) / "build/bin" / name
+    path = Path(os.environ["IK_LLAMA"]).resolve() / "build/bin" / name
     if not path.exists():
         sys.exit(f"{path} is not there: build it first.\n{__doc__}")
     return path
@@ -31,9 +32,12 @@ def main():
         sys.exit(__doc__)
     prompt, new, batch, threads = sys.argv[2:]
     context = (int(prompt) + int(new)) * int(batch) + 64
-    done = subprocess.run(
-        [program("llama-batched-bench"), "-m", sys.argv[1], "-c", str(context), "-b", "2048", "-ub", "512", "-t", threads,
-         "-tb", threads, "-npp", prompt, "-ntg", new, "-npl", batch, "-pps"], capture_output=True, text=True)
+    # It leaves a log where it runs.
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [program("llama-batched-bench"), "-m", Path(sys.argv[1]).resolve(), "-c", str(context), "-b", "2048",
+             "-ub", "512", "-t", threads, "-tb", threads, "-npp", prompt, "-ntg", new, "-npl", batch, "-pps"],
+            capture_output=True, text=True, cwd=folder)
     figures = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in
                (done.stdout + done.stderr).splitlines() if line.startswith("|")]
     rows = [dict(zip(COLUMNS, cells)) for cells in figures if len(cells) == len(COLUMNS) and cells[0] == prompt]
