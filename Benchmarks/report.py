@@ -124,7 +124,7 @@ def peers(result):
 def commands(results):
     yield from ["## Again", "", "```sh",
                 "python3 Benchmarks/run.py            # this page; --quick for a subset in three minutes",
-                "python3 Benchmarks/run.py --peers    # beside llama.cpp, PyTorch, vLLM and OpenVINO: peers/requirements",
+                "python3 Benchmarks/run.py --peers    # beside llama.cpp, PyTorch, vLLM, OpenVINO (peers/requirements) and ik_llama.cpp (IK_LLAMA=DIR)",
                 ".build/release/dora-bench --help     # one model, one adapter, any batches and contexts", "```"]
 
 

@@ -3,7 +3,7 @@
 
     python3 Benchmarks/run.py            # everything: about 40 minutes, 25 GB of disk, 24 GiB of memory
     python3 Benchmarks/run.py --quick    # a subset: about 3 minutes
-    python3 Benchmarks/run.py --peers    # an hour more: llama.cpp, PyTorch, vLLM, OpenVINO (peers/requirements)
+    python3 Benchmarks/run.py --peers    # hours more: peers/table.py, as far as installed (peers/requirements, IK_LLAMA=DIR)
 
 Models of real shapes with random weights are made once and kept. Needs numpy, and a quiet machine.
 """
