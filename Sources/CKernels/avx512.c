@@ -13,6 +13,7 @@
 #define DK_WIDE_CODES 0
 typedef int8_t dk_code;
 #define DK_TOKENS 12
+#define DK_MANY 16
 #define DK_PAIR 6
 #define DK_WIDE 2
 

@@ -122,17 +122,15 @@ package final class Activations {
         return view
     }
 
-    private var groups: Int { tokens.roundedUp(to: DK_GROUP) / DK_GROUP }
-
     /// Groups of tokens that are still to be put into blocks of integers; none once they have been.
     func takeUnquantized() -> Int {
         defer { isQuantized = true }
-        return isQuantized ? 0 : groups
+        return isQuantized ? 0 : Int(dk_group_count(Int64(tokens)))
     }
 
     /// Groups of tokens whose floats are still to be put side by side.
     func takeApart() -> Int {
         defer { isInterleaved = true }
-        return isInterleaved || tokens == 1 ? 0 : groups
+        return isInterleaved || tokens == 1 ? 0 : tokens.roundedUp(to: DK_GROUP) / DK_GROUP
     }
 }

@@ -239,7 +239,7 @@ static void multiply(const dk_kernels *k, const matrix *m, const float *x, int64
         a.sums = poisoned(count * sizeof *a.sums + DK_BEHIND);
         a.shifts = poisoned(2 * count * sizeof *a.shifts + DK_BEHIND);
         a.terms = poisoned((size_t)(groups * blocks) * sizeof *a.terms);
-        for (int64_t group = 0; group < groups; group++) k->quantize(&a, group);
+        for (int64_t group = 0; group < dk_group_count(tokens); group++) k->quantize(&a, group);
         record_floats(a.scales, (int64_t)count, "scales %d x %d at %g, %s", (int)tokens, (int)columns,
                       (double)threshold, what);
         record_floats(a.shifts, 2 * (int64_t)count, "shifts %d x %d at %g, %s", (int)tokens, (int)columns,
@@ -272,8 +272,8 @@ static void shapes(const dk_kernels *k, const kind *format) {
         matrix m = allocate(format, sizes[s][0], sizes[s][1]);
         fill(k, &m, &n, 1);
         record_matrix(k, &m, "noise");
-        // Two tiles run together from 25 tokens on; 30 end with half a group.
-        for (int tokens = 1; tokens <= 30; tokens += tokens < 13 ? 1 : tokens < 25 ? 12 : 5) {
+        // 15 and 16 tokens are one group; two tiles run together from 25 on; 30 end with half a group.
+        for (int tokens = 1; tokens <= 30; tokens += tokens < 17 ? 1 : tokens < 25 ? 8 : 5) {
             float *x = noise_floats(&n, tokens * m.columns, 3);
             // Every number of tokens meets every threshold, in four of the eleven shapes or three.
             multiply(k, &m, x, tokens, thresholds[(s + tokens) % 3], "noise");

@@ -12,8 +12,9 @@ enum {
     // Inputs that share one activation scale and, but in DK_Q8_ROW, one weight scale; rows of quantized matrices
     // are padded to a multiple of it.
     DK_BLOCK = 64,
-    // Tokens whose quantized activations are interleaved.
+    // Tokens that lie side by side, and of quantized activations the most where there are no more than those.
     DK_GROUP = 12,
+    DK_LARGEST_GROUP = 16,
     // Bytes behind the last ones of a dk_activations's arrays, but its floats, that may be read, whatever they are.
     DK_BEHIND = 256,
     // Keys in one block of the KV cache.
@@ -106,6 +107,15 @@ typedef struct {
     dk_terms *terms;     // [group][block]
 } dk_activations;
 
+// Tokens of each group of quantized activations, but the last: 15 or 16 are one group, which takes one pass over a tile
+// where two took longer; 13 or 14 are faster as two.
+static inline int64_t dk_group_size(int64_t tokens) {
+    return tokens == DK_LARGEST_GROUP - 1 || tokens == DK_LARGEST_GROUP ? DK_LARGEST_GROUP : DK_GROUP;
+}
+static inline int64_t dk_group_count(int64_t tokens) {
+    return (tokens + dk_group_size(tokens) - 1) / dk_group_size(tokens);
+}
+
 // What an adapter adds beside a matrix of `rows` outputs: a product of two factors, a scale for each output, or both.
 typedef struct {
     bool half;           // the factors are IEEE halves, else floats
@@ -189,7 +199,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    // Fills in the codes of the DK_GROUP (or, at the end, fewer) tokens of a group.
+    // Fills in the codes of the tokens of a group, one of dk_group_count.
     void (*quantize)(const dk_activations *x, int64_t group);
     // Fills in the panel of the tokens of a group.
     void (*interleave)(const dk_activations *x, int64_t group);
