@@ -73,8 +73,6 @@ extension EngineLoop {
     mutating func prepareMerge(_ ticket: AdapterRegistry.Ticket, _ result: Result<ReadAdapter, EngineError>) {
         isReading = false
         guard let load = registry.loads[ticket] else { return }
-        // The memory of what is evicted for it is the merge's.
-        compute.heap.keepReturned(true)
         defer { endKeeping() }
         do {
             let read = try result.get()
@@ -86,6 +84,8 @@ extension EngineLoop {
                 return
             }
             let merge = AdapterMerge(of: read.adapter, into: base, as: choice, on: compute)
+            // The memory of matrices that are evicted for it is for its own.
+            if choice.form == .merged { compute.heap.keepReturned(true) }
             try charge(ticket, merge, with: read.language)
             merges.append(
                 PendingMerge(

@@ -58,6 +58,8 @@ struct EngineLoop {
 
     /// Returns when the engine is no longer wanted.
     mutating func run() {
+        // Of a merge that is not done.
+        defer { compute.heap.keepReturned(false) }
         while true {
             let isIdle = batch.isEmpty && queue.isEmpty && merges.isEmpty
             for message in inbox.receive(waiting: isIdle) {
