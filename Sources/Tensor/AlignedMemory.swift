@@ -9,7 +9,8 @@ import Glibc
 ///
 /// `@unchecked Sendable`: the pointer never changes; who may write is decided by the type that owns the memory
 /// (`PackedMatrix`, `LowRankPart` and a file's copy are written only while they are built; `KeyValueBlock`, `Activations`
-/// and `Rows` belong to one sequence or pass, and that to one thread, which hands out parts that do not overlap).
+/// and `Rows` belong to one sequence or pass, and that to one thread, which hands out parts that do not overlap). It goes back
+/// with its last reference, so that who gets it next is alone with it.
 package final class AlignedMemory: @unchecked Sendable {
     package let pointer: UnsafeMutableRawPointer
     package let byteCount: Int
@@ -134,7 +135,8 @@ package final class Heap: Sendable {
 /// Addresses from the kernel, zero when first read.
 ///
 /// `@unchecked Sendable`: neither pointers nor sizes change after `init`. It never touches the memory itself: each part
-/// belongs to one `AlignedMemory`, parts do not overlap, and the kernel takes `madvise` from any thread.
+/// belongs to one `AlignedMemory`, or to nobody while it waits in a heap, parts do not overlap, and the kernel takes
+/// `madvise` from any thread.
 private final class Mapping: @unchecked Sendable {
     let start: UnsafeMutableRawPointer
     let byteCount: Int
