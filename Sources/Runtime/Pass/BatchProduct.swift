@@ -36,7 +36,7 @@ struct BatchProduct {
         }
 
         init(_ rows: Rows, linear: @escaping (ModelWeights) -> Linear?) {
-            self.init(out: rows.floats, stride: rows.columns, linear: linear)
+            self.init(out: rows.floats, stride: rows.stride, linear: linear)
         }
 
         func row(_ index: Int) -> UnsafeMutablePointer<Float> { out + index * stride }
@@ -115,11 +115,10 @@ struct BatchProduct {
         try gathered.multiply(
             [
                 Activations.Product(
-                    by: matrix, into: results.floats, stride: matrix.rows, additions: group.additions)
+                    by: matrix, into: results.floats, stride: results.stride, additions: group.additions)
             ], on: compute)
         compute.parallel(rows.count) { index in
-            target.row(rows[index]).update(
-                from: results.floats + index * matrix.rows, count: matrix.rows)
+            target.row(rows[index]).update(from: results.row(index), count: matrix.rows)
         }
     }
 }

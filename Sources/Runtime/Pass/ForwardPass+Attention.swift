@@ -58,7 +58,7 @@ extension ForwardPass {
             + (sides.contains(.keysAndValues) ? [(.key, keys), (.value, values)] : [])
         try product.multiply(
             memory.normed, parts: step.parts,
-            into: targets.compactMap { target(layer, $0, at: $1, stride: rows.columns) })
+            into: targets.compactMap { target(layer, $0, at: $1, stride: rows.stride) })
         if let limit = configuration.scales.clip {
             let start = sides.contains(.queries) ? 0 : queryFloats
             let end = sides.contains(.keysAndValues) ? rows.columns : queryFloats
@@ -73,14 +73,14 @@ extension ForwardPass {
         let rows = memory.projections
         step.attention.store(
             layer: layer, keys: rows.floats + queryFloats, values: rows.floats + queryFloats + keyFloats,
-            stride: rows.columns, on: compute)
+            stride: rows.stride, on: compute)
     }
 
     /// What the queries find.
     private func attendKeys(_ layer: Int, _ step: LayerStep) throws {
         let rows = memory.projections
         step.attention.attend(
-            layer: layer, configuration.layers[layer].attention, queries: rows.floats, stride: rows.columns,
+            layer: layer, configuration.layers[layer].attention, queries: rows.floats, stride: rows.stride,
             out: memory.attended.floats, on: compute)
         memory.attended.refill(tokens: step.tokens)
         try project(memory.attended, by: .output, layer, step, norm: .afterAttention)

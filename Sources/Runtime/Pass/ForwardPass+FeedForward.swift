@@ -12,11 +12,11 @@ extension ForwardPass {
         try product.multiply(
             memory.normed, parts: step.parts,
             into: [
-                target(layer, .gateUp, at: up.floats, stride: up.columns),
+                target(layer, .gateUp, at: up.floats, stride: up.stride),
                 target(layer, .gate, at: gated.floats, stride: gated.columns),
                 isPlain
                     ? target(layer, .up, at: gated.floats, stride: gated.columns)
-                    : target(layer, .up, at: up.floats, stride: up.columns),
+                    : target(layer, .up, at: up.floats, stride: up.stride),
             ].compactMap { $0 })
         let isFused = configuration.has(.gateUp)
         let activation = configuration.activation
@@ -46,11 +46,11 @@ extension ForwardPass {
         let projected = memory.projected
         try product.multiply(
             input, parts: step.parts,
-            into: [target(layer, projection, at: projected.floats, stride: projected.columns)].compactMap {
+            into: [target(layer, projection, at: projected.floats, stride: projected.stride)].compactMap {
                 $0
             })
         if configuration.hasNorm(place) {
-            norm(layer, place, step, from: projected.floats, into: projected.floats)
+            norm(layer, place, step, from: projected.row, into: projected.row)
         }
         if let factor = configuration.scales.residual { scale(projected, by: factor, rows: step.tokens) }
         let residual = memory.residual
@@ -63,7 +63,7 @@ extension ForwardPass {
     func readResidual(_ layer: Int, _ place: NormPlace, _ step: LayerStep) {
         let (residual, normed) = (memory.residual, memory.normed)
         if configuration.hasNorm(place) {
-            norm(layer, place, step, from: residual.floats, into: normed.floats)
+            norm(layer, place, step, from: residual.row, into: normed.row)
         } else {
             compute.parallel(step.tokens) { row in
                 normed.row(row).update(from: residual.row(row), count: residual.columns)
@@ -74,15 +74,14 @@ extension ForwardPass {
 
     /// Rows of `hiddenSize`, each part's by its own weights.
     private func norm(
-        _ layer: Int, _ place: NormPlace, _ step: LayerStep, from input: UnsafePointer<Float>,
-        into out: UnsafeMutablePointer<Float>
+        _ layer: Int, _ place: NormPlace, _ step: LayerStep,
+        from input: (Int) -> UnsafeMutablePointer<Float>, into out: (Int) -> UnsafeMutablePointer<Float>
     ) {
-        let hidden = configuration.hiddenSize
         for part in step.parts {
             let weights = part.weights.layers[layer][place]
             compute.parallel(part.rows.count) { index in
-                let start = (part.rows.lowerBound + index) * hidden
-                apply(weights, to: input + start, count: hidden, into: out + start)
+                let row = part.rows.lowerBound + index
+                apply(weights, to: input(row), count: configuration.hiddenSize, into: out(row))
             }
         }
     }
