@@ -4,16 +4,20 @@ MODEL is a folder as random_model.py makes them, whose texts repeat nothing. Two
 not, answer the same requests in turns; every answer must be the same of both. Earlier outputs that are right at a given rate
 are put into the first one's memory: each text is made once, and pieces of it, in which every token is wrong with the wanted
 probability, are answered as the only choice of a request (`choices`), which costs no step and is remembered like any text.
+Beside it stands which share that is of the best that the steps' times, measured in turns with it, allow (best_guessing.py).
 
 --chat: a real model, of which a passage of the prompt is asked back, and 50 ordinary questions. --bundled: the held-out
 prompts of models/evaluation, one after another. Standard library only.
 """
 import argparse, json, pathlib, random, statistics, subprocess, tempfile
 
+from best_guessing import StepTimes, best_rate
 from serving import Client
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PROMPT, LEAD = 32, 4
+# Sequences whose steps are timed.
+ROWS = (1, 2, 4, 6, 8, 12, 16, 20, 24)
 
 
 class Server:
@@ -66,9 +70,16 @@ def seed(server, prompt, text, longest, rate, chance):
         server.ask(token_ids=(prompt + text[:start])[-LEAD:], choices=[piece])
 
 
+def step_seconds(plain, rows, chance, new=16):
+    """Seconds of a step of as many rows."""
+    replies = plain.at_once([dict(token_ids=[chance.randrange(10, 30000) for _ in range(PROMPT)], max_tokens=new,
+                                  ignore_eos=True) for _ in range(rows)])
+    return max(reply["timing"]["decode"] for reply in replies) / (new - 1)
+
+
 def recorded(args, guessing, plain, sequences, rate, chance):
     """On ÷ off, a round at a time, with guesses that are right at the rate; None for nothing to guess."""
-    ratios, rates, shares = [], [], []
+    ratios, rates, shares, bests = [], [], [], []
     # All pieces of a round fit into the memory of an adapter; and texts that end one after the other would show the speed of
     # few sequences as that of many.
     new, longest = min(128, 512 // sequences), 16 if sequences == 1 else 8
@@ -90,19 +101,24 @@ def recorded(args, guessing, plain, sequences, rate, chance):
         rates.append(decode_rate(on))
         ratios.append(decode_rate(on) / decode_rate(off))
         shares.append(accepted(on))
+        if rate and sequences > 1:
+            times = StepTimes({rows: step_seconds(plain, rows, chance) for rows in ROWS})
+            bests.append(rates[-1] / best_rate(times, sequences, new, longest, rate))
     return dict(sequences=sequences, rate=rate, ratio=statistics.median(ratios), least=min(ratios), most=max(ratios),
-                tokens_per_second=statistics.median(rates), accepted=statistics.median(shares))
+                tokens_per_second=statistics.median(rates), accepted=statistics.median(shares),
+                of_best=statistics.median(bests) if bests else None)
 
 
 def synthetic(args):
-    guessing, plain = Server(args, args.model, "15"), Server(args, args.model, "off")
+    guessing = Server(args, args.model, "15")
+    plain = Server(args, args.model, "off", "--max-sequences", str(max(ROWS)))
     chance = random.Random(1)
     try:
         for sequences, rate in ((1, 1.0), (1, 0.7), (1, 0.0), (4, 0.7), (8, 0.7), (16, None)):
             row = recorded(args, guessing, plain, sequences, rate, chance)
             what = "nothing to guess" if rate is None else f"right at {rate}"
             print(f"| {sequences} at once, {what} | {row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f}) "
-                  f"| {row['accepted']:.2f} |", flush=True)
+                  f"| {row['accepted']:.2f} | {'' if row['of_best'] is None else format(row['of_best'], '.2f')} |", flush=True)
             yield row
     finally:
         guessing.stop(), plain.stop()
@@ -147,7 +163,7 @@ def conversations(args):
                     guessing.stop()
                     guessing = Server(args, args.chat, "15")
             print(f"| {kind} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-                  f"| {statistics.median(shares):.2f} |", flush=True)
+                  f"| {statistics.median(shares):.2f} | |", flush=True)
             yield dict(kind=kind, ratio=statistics.median(ratios), accepted=statistics.median(shares))
     finally:
         guessing.stop(), plain.stop()
@@ -184,7 +200,7 @@ def bundled(args):
         ratios.append(seconds["off"] / seconds["on"])
         shares.append(accepted_of_usage(on))
     print(f"| {len(on)} held-out prompts of the bundled tasks | {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
-          f"{max(ratios):.2f}) | {statistics.median(shares):.2f} |", flush=True)
+          f"{max(ratios):.2f}) | {statistics.median(shares):.2f} | |", flush=True)
     yield dict(kind="bundled", ratio=statistics.median(ratios), accepted=statistics.median(shares))
 
 
@@ -196,7 +212,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bin", default=str(REPOSITORY / ".build/release"))
     args = parser.parse_args()
-    print("| decoding | on ÷ off | kept of what was made |\n|---|---|---|")
+    print("| decoding | on ÷ off | kept of what was made | share of the best |\n|---|---|---|---|")
     if args.model:
         list(synthetic(args))
     if args.chat:

@@ -277,6 +277,19 @@ import Testing
         #expect(price.ofRow(besides: 8) > 0.5)
     }
 
+    /// While a program is new its memory is, too, and steps of many rows are slow: they may be the ones that pay later.
+    @Test func whatWasDearOnceIsTriedAgain() {
+        var price = StepPrice()
+        for _ in 0..<20 {
+            price.record(rows: 8, seconds: 38)
+            price.record(rows: 12, seconds: 44)
+        }
+        for _ in 0..<20 { price.record(rows: 20, seconds: 150) }
+        #expect(price.curve.growth(of: 12, by: 8, making: 8) > 1)
+        for _ in 0..<5000 { price.record(rows: 12, seconds: 44) }
+        #expect(price.curve.growth(of: 12, by: 8, making: 8) < 0.6)
+    }
+
     /// Beside one sequence that decodes fewer tokens of a prompt are taken in than beside eight, which wait longer anyway.
     @Test func promptsTakeInWhatOthersCanWaitFor() {
         var price = StepPrice()

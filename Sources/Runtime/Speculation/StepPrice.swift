@@ -3,12 +3,15 @@ import DoraTensor
 /// What the steps of late took, by their rows: lines between measured numbers of rows, below which none lies.
 ///
 /// A machine that other work shares makes some steps several times as long, so that what counts of each number of rows are
-/// its shorter steps; and as a few of those say little, what is assumed stays a part of the estimate.
+/// its shorter steps; and as a few of those say little, and old ones less, that more rows go on as fewer did stays a part of
+/// the estimate: what was dear once, or while the program was new, is tried again.
 struct StepPrice {
     /// Of a row, in steps with the fewest rows, where nothing else is known; so many steps would say as much.
     private static let (assumed, assumedSteps) = (0.15, 4.0)
     /// Of a row, in tokens, where the steps say less.
     static let least = 0.02
+    /// What is left of a step's weight by the next one.
+    private static let memory = 0.999
     /// Numbers of rows, up to each of which steps count as alike: the kernels take some as long as the next larger.
     private static let bounds = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 
@@ -20,7 +23,7 @@ struct StepPrice {
 
         mutating func record(rows count: Double, seconds time: Double) {
             steps += 1
-            if steps == 1 {
+            if rows == 0 {
                 (rows, seconds) = (count, time)
             } else {
                 rows += 0.2 * (count - rows)
@@ -40,6 +43,7 @@ struct StepPrice {
         // A step that has nothing to compute says nothing.
         guard count > 0 else { return }
         let index = Self.bounds.firstIndex { count <= $0 } ?? Self.bounds.count
+        for other in classes.indices { classes[other].steps *= Self.memory }
         classes[index].record(rows: Double(Self.alike(count)), seconds: time)
     }
 
@@ -54,7 +58,7 @@ struct StepPrice {
         for (place, index) in known.enumerated() {
             let next = classes[index]
             if next.rows > last.rows {
-                let expected = last.seconds + assumed * (next.rows - last.rows)
+                let expected = last.seconds + points.rise(else: assumed) * (next.rows - last.rows)
                 let weight = next.steps / (next.steps + Self.assumedSteps)
                 last = (
                     next.rows, max(last.seconds, expected + weight * (next.seconds - expected))
@@ -62,7 +66,7 @@ struct StepPrice {
                 points.append(last)
             }
             let following = place + 1 < known.count ? known[place + 1] : index
-            if following > index + 1 { points.append(untried: Double(Self.bounds[index + 1]), rise: assumed) }
+            if following > index + 1 { points.append(untried: Double(Self.bounds[index + 1]), else: assumed) }
         }
         return StepCurve(points: points.all, assumed: assumed)
     }
@@ -90,11 +94,15 @@ private struct StepPoints {
         all.append(point)
     }
 
-    /// A point where the line goes on as before, at `rise` seconds a row if there is no line.
-    mutating func append(untried rows: Double, rise: Double) {
+    /// Seconds of a row if the line goes on as before; if there is none, what is assumed.
+    func rise(else assumed: Double) -> Double {
+        all.count > 1 ? Self.slope(all[all.count - 2], all[all.count - 1]) : assumed
+    }
+
+    /// A point where the line goes on as before.
+    mutating func append(untried rows: Double, else assumed: Double) {
         guard let last = all.last, rows > last.rows else { return }
-        let slope = all.count > 1 ? Self.slope(all[all.count - 2], last) : rise
-        all.append((rows, last.seconds + slope * (rows - last.rows)))
+        all.append((rows, last.seconds + rise(else: assumed) * (rows - last.rows)))
     }
 }
 
