@@ -1,4 +1,5 @@
-"""What guesses could gain at most: decoding in which the chance of every guess and the time of every step are known before."""
+"""What guesses could gain: decoding in which the chance of every guess and the time of every step are known before, and each step
+makes the most tokens a second, with no more rows than were measured."""
 import random
 
 

@@ -4,7 +4,8 @@ MODEL is a folder as random_model.py makes them, whose texts repeat nothing. Two
 not, answer the same requests in turns; every answer must be the same of both. Earlier outputs that are right at a given rate
 are put into the first one's memory: each text is made once, and pieces of it, in which every token is wrong with the wanted
 probability, are answered as the only choice of a request (`choices`), which costs no step and is remembered like any text.
-Beside it stands which share that is of the best that the steps' times, measured in turns with it, allow (best_guessing.py).
+Where several run at once, beside it stands the share of the best that the steps' times, measured in turns with it, allow
+(best_guessing.py).
 
 --chat: a real model, of which a passage of the prompt is asked back, and 50 ordinary questions. --bundled: the held-out
 prompts of models/evaluation, one after another. Standard library only.

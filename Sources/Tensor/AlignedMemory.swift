@@ -20,7 +20,7 @@ package final class AlignedMemory: @unchecked Sendable {
 
     /// Memory of its own, on a page boundary; on huge pages where there are some to fill.
     package convenience init(byteCount: Int) throws(ComputeError) {
-        let hugePages = byteCount >= Mapping.hugePage
+        let hugePages = byteCount >= 4 * Mapping.hugePage
         let mapping = try Mapping(byteCount: byteCount, hugePages: hugePages)
         self.init(Heap.Part(mapping: mapping, offset: 0, byteCount: byteCount), byteCount: byteCount, of: nil)
     }

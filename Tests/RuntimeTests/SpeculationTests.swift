@@ -290,6 +290,15 @@ import Testing
         #expect(price.curve.growth(of: 12, by: 8, making: 8) < 0.6)
     }
 
+    /// What fewer rows took is forgotten while only more run, and must not make those dearer than they are.
+    @Test func stepsThatNoLongerComeDoNotMakeOthersDear() {
+        var price = StepPrice()
+        let steps = [1: 31, 2: 31.3, 4: 32, 6: 33, 8: 34, 12: 35, 16: 45.0]
+        for (rows, seconds) in steps { for _ in 0..<20 { price.record(rows: rows, seconds: seconds) } }
+        for _ in 0..<5000 { for rows in [8, 12] { price.record(rows: rows, seconds: steps[rows] ?? 0) } }
+        #expect(price.curve.growth(of: 8, by: 4, making: 8) < 0.1)
+    }
+
     /// Beside one sequence that decodes fewer tokens of a prompt are taken in than beside eight, which wait longer anyway.
     @Test func promptsTakeInWhatOthersCanWaitFor() {
         var price = StepPrice()

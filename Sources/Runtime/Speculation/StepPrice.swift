@@ -6,8 +6,10 @@ import DoraTensor
 /// its shorter steps; and as a few of those say little, and old ones less, that more rows go on as fewer did stays a part of
 /// the estimate: what was dear once, or while the program was new, is tried again.
 struct StepPrice {
-    /// Of a row, in steps with the fewest rows, where nothing else is known; so many steps would say as much.
-    private static let (assumed, assumedSteps) = (0.15, 4.0)
+    /// Of a row, in steps with the fewest rows, where nothing else is known.
+    private static let assumed = 0.15
+    /// So many steps would say as much as that more rows go on as fewer did.
+    private static let assumedSteps = 4.0
     /// Of a row, in tokens, where the steps say less.
     static let least = 0.02
     /// What is left of a step's weight by the next one.
@@ -17,13 +19,15 @@ struct StepPrice {
 
     /// Steps of about as many rows.
     private struct Class {
+        /// The weight of all.
         var steps = 0.0
         var rows = 0.0
         var seconds = 0.0
 
         mutating func record(rows count: Double, seconds time: Double) {
             steps += 1
-            if rows == 0 {
+            // What is left of old steps is less than this one.
+            if steps < 1.5 {
                 (rows, seconds) = (count, time)
             } else {
                 rows += 0.2 * (count - rows)
@@ -53,16 +57,20 @@ struct StepPrice {
         let known = classes.indices.filter { classes[$0].steps > 0 && classes[$0].seconds > 0 }
         guard let first = known.first else { return StepCurve(points: [], assumed: Self.assumed) }
         let assumed = Self.assumed * classes[first].seconds / classes[first].rows
-        var last = (rows: classes[first].rows, seconds: classes[first].seconds)
+        // No more than what more rows took of late.
+        func atMost(_ index: Int) -> Double {
+            known.filter { $0 > index && classes[$0].steps > classes[index].steps }
+                .map { classes[$0].seconds }.min() ?? .infinity
+        }
+        var last = (rows: classes[first].rows, seconds: min(classes[first].seconds, atMost(first)))
         var points = StepPoints(first: last)
         for (place, index) in known.enumerated() {
             let next = classes[index]
             if next.rows > last.rows {
                 let expected = last.seconds + points.rise(else: assumed) * (next.rows - last.rows)
                 let weight = next.steps / (next.steps + Self.assumedSteps)
-                last = (
-                    next.rows, max(last.seconds, expected + weight * (next.seconds - expected))
-                )
+                let estimate = min(expected + weight * (next.seconds - expected), atMost(index))
+                last = (next.rows, max(last.seconds, estimate))
                 points.append(last)
             }
             let following = place + 1 < known.count ? known[place + 1] : index
