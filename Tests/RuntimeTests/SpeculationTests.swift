@@ -299,6 +299,16 @@ import Testing
         #expect(price.curve.growth(of: 8, by: 4, making: 8) < 0.1)
     }
 
+    /// A few rows that are dear say little of sixteen, which the kernels take in one pass: a first step of those is believed.
+    @Test func manyRowsAreTriedThoughFewAreDear() {
+        var price = StepPrice()
+        for (rows, seconds) in [1: 4, 2: 6.0] {
+            for _ in 0..<20 { price.record(rows: rows, seconds: seconds) }
+        }
+        price.record(rows: 16, seconds: 12)
+        #expect((1.5...2.5).contains(price.curve.growth(of: 1, by: 15, making: 1)))
+    }
+
     /// Beside one sequence that decodes fewer tokens of a prompt are taken in than beside eight, which wait longer anyway.
     @Test func promptsTakeInWhatOthersCanWaitFor() {
         var price = StepPrice()

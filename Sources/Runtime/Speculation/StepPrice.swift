@@ -3,10 +3,10 @@ import DoraTensor
 /// What the steps of late took, by their rows: lines between measured numbers of rows, below which none lies.
 ///
 /// A machine that other work shares makes some steps several times as long, so that what counts of each number of rows are
-/// its shorter steps; and as a few of those say little, and old ones less, that more rows go on as fewer did stays a part of
-/// the estimate: what was dear once, or while the program was new, is tried again.
+/// its shorter steps; and as a few of those say little, and old ones less, that more rows go on as fewer did, or as is
+/// assumed if that is less, stays a part of the estimate: what was dear once, or while the program was new, is tried again.
 struct StepPrice {
-    /// Of a row, in steps with the fewest rows, where nothing else is known.
+    /// Of a row, in steps with the fewest rows, at most, where nothing else is known.
     private static let assumed = 0.15
     /// So many steps would say as much as that more rows go on as fewer did.
     private static let assumedSteps = 4.0
@@ -67,14 +67,14 @@ struct StepPrice {
         for (place, index) in known.enumerated() {
             let next = classes[index]
             if next.rows > last.rows {
-                let expected = last.seconds + points.rise(else: assumed) * (next.rows - last.rows)
+                let expected = last.seconds + points.rise(atMost: assumed) * (next.rows - last.rows)
                 let weight = next.steps / (next.steps + Self.assumedSteps)
                 let estimate = min(expected + weight * (next.seconds - expected), atMost(index))
                 last = (next.rows, max(last.seconds, estimate))
                 points.append(last)
             }
             let following = place + 1 < known.count ? known[place + 1] : index
-            if following > index + 1 { points.append(untried: Double(Self.bounds[index + 1]), else: assumed) }
+            if following > index + 1 { points.append(untried: Double(Self.bounds[index + 1]), atMost: assumed) }
         }
         return StepCurve(points: points.all, assumed: assumed)
     }
@@ -102,15 +102,15 @@ private struct StepPoints {
         all.append(point)
     }
 
-    /// Seconds of a row if the line goes on as before; if there is none, what is assumed.
-    func rise(else assumed: Double) -> Double {
-        all.count > 1 ? Self.slope(all[all.count - 2], all[all.count - 1]) : assumed
+    /// Seconds of a row if the line goes on as before, at most what is assumed: that is tried, and the steps tell.
+    func rise(atMost assumed: Double) -> Double {
+        all.count > 1 ? min(assumed, Self.slope(all[all.count - 2], all[all.count - 1])) : assumed
     }
 
     /// A point where the line goes on as before.
-    mutating func append(untried rows: Double, else assumed: Double) {
+    mutating func append(untried rows: Double, atMost assumed: Double) {
         guard let last = all.last, rows > last.rows else { return }
-        all.append((rows, last.seconds + rise(else: assumed) * (rows - last.rows)))
+        all.append((rows, last.seconds + rise(atMost: assumed) * (rows - last.rows)))
     }
 }
 
