@@ -74,7 +74,9 @@ struct StepPrice {
                 points.append(last)
             }
             let following = place + 1 < known.count ? known[place + 1] : index
-            if following > index + 1 { points.append(untried: Double(Self.bounds[index + 1]), atMost: assumed) }
+            if following > index + 1 {
+                points.append(untried: Double(Self.bounds[index + 1]), atMost: assumed)
+            }
         }
         return StepCurve(points: points.all, assumed: assumed)
     }
