@@ -288,6 +288,9 @@ import Testing
         #expect(price.curve.growth(of: 12, by: 8, making: 8) > 1)
         for _ in 0..<5000 { price.record(rows: 12, seconds: 44) }
         #expect(price.curve.growth(of: 12, by: 8, making: 8) < 0.6)
+        // The first step then says more than all that are forgotten.
+        price.record(rows: 20, seconds: 60)
+        #expect(price.curve.growth(of: 12, by: 8, making: 8) < 0.45)
     }
 
     /// What fewer rows took is forgotten while only more run, and must not make those dearer than they are.
@@ -299,7 +302,8 @@ import Testing
         #expect(price.curve.growth(of: 8, by: 4, making: 8) < 0.1)
     }
 
-    /// A few rows that are dear say little of sixteen, which the kernels take in one pass: a first step of those is believed.
+    /// A few rows that are dear say little of sixteen, which the kernels take in one pass: those are expected to cost no more
+    /// than is assumed, whatever the slope before them.
     @Test func manyRowsAreTriedThoughFewAreDear() {
         var price = StepPrice()
         for (rows, seconds) in [1: 4, 2: 6.0] {

@@ -6,9 +6,9 @@ import DoraTensor
 /// its shorter steps; and as a few of those say little, and old ones less, that more rows go on as fewer did, or as is
 /// assumed if that is less, stays a part of the estimate: what was dear once, or while the program was new, is tried again.
 struct StepPrice {
-    /// Of a row, in steps with the fewest rows, at most, where nothing else is known.
+    /// What a row is expected to cost at most, in steps with the fewest rows.
     private static let assumed = 0.15
-    /// So many steps would say as much as that more rows go on as fewer did.
+    /// So many steps say as much as what is expected.
     private static let assumedSteps = 4.0
     /// Of a row, in tokens, where the steps say less.
     static let least = 0.02
@@ -51,8 +51,8 @@ struct StepPrice {
         classes[index].record(rows: Double(Self.alike(count)), seconds: time)
     }
 
-    /// Of steps with a few rows more than are known nothing is known until they are tried: they count as going on as they
-    /// did, however long much larger ones took.
+    /// Of steps with a few rows more than are known nothing is known until they are tried: they count as what is expected,
+    /// however long much larger ones took.
     var curve: StepCurve {
         let known = classes.indices.filter { classes[$0].steps > 0 && classes[$0].seconds > 0 }
         guard let first = known.first else { return StepCurve(points: [], assumed: Self.assumed) }
@@ -109,7 +109,7 @@ private struct StepPoints {
         all.count > 1 ? min(assumed, Self.slope(all[all.count - 2], all[all.count - 1])) : assumed
     }
 
-    /// A point where the line goes on as before.
+    /// A point where the line goes on as is expected.
     mutating func append(untried rows: Double, atMost assumed: Double) {
         guard let last = all.last, rows > last.rows else { return }
         all.append((rows, last.seconds + rise(atMost: assumed) * (rows - last.rows)))
